@@ -1,0 +1,10 @@
+"""``python -m seglab`` is the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from seglab.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
