@@ -9,44 +9,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import glob
-import io
-import itertools
 import json
 import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import seglab
+from seglab._batch import GIF_STATES, KINDS, Job, UsageError, encode, enlarged, find, plan, read_targets, write
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from seglab.datasets import DatasetInfo
     from seglab.params import Param
     from seglab.segmenter import Segmenter, State
 
 __all__ = ["UsageError", "main"]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".pnm")
-
-# What can be written: the suffixes that can hold it, the first being the one used in a folder.
-KINDS = {
-    "labels": (".png", ".tif", ".tiff"),
-    "npy": (".npy",),
-    "overlay": (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"),
-    "boundaries": (".png", ".tif", ".tiff", ".bmp"),
-    "gif": (".gif",),
-}
-BY_SUFFIX = {suffix: kind for kind in reversed(KINDS) for suffix in KINDS[kind]}  # .png is labels, .jpg an overlay
-
-GIF_SIDE = 640  # a GIF's longer side at most, in pixels
-GIF_STATES = 60
 
 TOP_EPILOG = """\
 examples:
@@ -84,8 +65,13 @@ exit status: 0 done, 1 a picture failed, 2 the command is wrong, 130 stopped (fi
 """
 
 
-class UsageError(Exception):
-    """The command as typed cannot be carried out."""
+DATA_EPILOG = """\
+Data sets lie in the folder that the environment variable SEGLAB_DATA names, or else in the user's cache; --root is
+another. The bundled pictures need none of this.
+
+exit status: 0 all is well, 1 a download failed or files are missing or broken, 2 the command is wrong, 130 stopped
+(a download goes on where it was stopped)
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"seglab {seglab.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_segment, _add_methods):
+    for add in (_add_segment, _add_methods, _add_data):
         add(commands, formatter)
     return parser
 
@@ -168,35 +154,10 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-@dataclass(frozen=True)
-class _Targets:
-    """What is to be written: (kind, file) for one picture, or the kinds for each picture in a folder."""
-
-    folder: Path | None
-    files: tuple[tuple[str, Path], ...] = ()
-    kinds: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A picture to read, and its name below the folder or the pattern through which it was found."""
-
-    path: Path
-    name: Path
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A picture with the files to be made of it."""
-
-    source: Path
-    outputs: tuple[tuple[str, Path], ...]  # (kind, file)
-
-
 def _segment(args: argparse.Namespace) -> int:
-    targets = _targets(args.output, args.kinds)
-    sources, failures = _find(args.pictures, args.recursive, targets.folder)
-    jobs = _plan(sources, targets)
+    targets = read_targets(args.output, args.kinds)
+    sources, failures = find(args.pictures, args.recursive, targets.folder)
+    jobs = plan(sources, targets)
     method = _method(args.method, args.param, args.seed)
     device = _device(args.device)
     skipped = [job for job in jobs if args.skip_existing and all(path.exists() for _, path in job.outputs)]
@@ -213,8 +174,8 @@ def _segment(args: argparse.Namespace) -> int:
 
 
 def _run(
-    jobs: Sequence[_Job], method: Segmenter, device: str, args: argparse.Namespace
-) -> Iterator[tuple[_Job, str | None]]:
+    jobs: Sequence[Job], method: Segmenter, device: str, args: argparse.Namespace
+) -> Iterator[tuple[Job, str | None]]:
     """Carry out the jobs one by one; yield each with what went wrong, or None."""
     from tqdm import tqdm
 
@@ -231,7 +192,7 @@ def _run(
             yield job, None
 
 
-def _carry_out(job: _Job, method: Segmenter, device: str, max_side: int | None) -> str:
+def _carry_out(job: Job, method: Segmenter, device: str, max_side: int | None) -> str:
     """Segment one picture and write its files; return the line to print."""
     from seglab.datasets.bundled import shrink
     from seglab.image import as_image
@@ -249,9 +210,9 @@ def _carry_out(job: _Job, method: Segmenter, device: str, max_side: int | None) 
         state, seconds, stopped = result.state, result.seconds, result.interrupted
     if stopped:  # half a segmentation is not written
         raise KeyboardInterrupt
-    labels = _enlarged(state.labels.cpu(), picture.shape[-2:])
+    labels = enlarged(state.labels.cpu(), picture.shape[-2:])
     for kind, path in job.outputs:
-        _write(path, _encode(kind, path.suffix, labels, picture, steps))
+        write(path, encode(kind, path.suffix, labels, picture, steps))
     files = ", ".join(str(path) for _, path in job.outputs)
     return f"{job.source} -> {files}: {count_labels(labels)} segments, {state.status}, {seconds:.2f} s"
 
@@ -269,96 +230,6 @@ def _report(done: int, skipped: int, failures: Sequence[tuple[str, str]], quiet:
     for name, reason in failures:
         print(f"seglab: failed: {name}: {reason}", file=sys.stderr)
     return FAILED if failures else DONE
-
-
-# --- which pictures, which files --------------------------------------------------------------------------------------
-
-
-def _targets(outputs: Sequence[str], kinds: Sequence[str] | None) -> _Targets:
-    """Pair what is to be written with where."""
-    folders = [text for text in outputs if _names_folder(text)]
-    if folders:
-        if len(outputs) > 1:
-            raise UsageError("with a folder as output, give one -o, and --as for each kind of file in it")
-        return _Targets(Path(folders[0]), kinds=tuple(dict.fromkeys(kinds or ["labels"])))
-    if kinds and len(kinds) != len(outputs):
-        raise UsageError(f"{len(outputs)} output file(s) and {len(kinds)} --as: give one --as for each -o, or none")
-    wanted = kinds or [None] * len(outputs)
-    return _Targets(None, tuple((_kind(text, kind), Path(text)) for text, kind in zip(outputs, wanted, strict=True)))
-
-
-def _names_folder(text: str) -> bool:
-    return text.endswith(("/", os.sep)) or Path(text).is_dir() or not Path(text).suffix
-
-
-def _kind(text: str, kind: str | None) -> str:
-    """The kind of a file, from its suffix where none is given."""
-    suffix = Path(text).suffix.lower()
-    kind = kind or BY_SUFFIX.get(suffix)
-    if kind is None:
-        raise UsageError(f"{text}: the suffix is none of {', '.join(BY_SUFFIX)}; end a folder's name with a slash")
-    if suffix not in KINDS[kind]:
-        raise UsageError(f"{text}: {kind} is written as {' or '.join(KINDS[kind])}")
-    return kind
-
-
-def _find(inputs: Iterable[str], recursive: bool, output: Path | None) -> tuple[list[_Source], list[tuple[str, str]]]:
-    """The pictures that the words on the command line stand for, each once, and the words that stand for none."""
-    sources: dict[Path, _Source] = {}
-    failures = []
-    for text in inputs:
-        found = list(_expand(text, recursive, output))
-        if not found:
-            folder = Path(text).is_dir()
-            reason = "no pictures in this folder" if folder else "no such file, and no pattern that matches one"
-            failures.append((text, reason))
-        for source in found:
-            sources.setdefault(source.path.resolve(), source)
-    return list(sources.values()), failures
-
-
-def _expand(text: str, recursive: bool, output: Path | None) -> Iterator[_Source]:
-    path = Path(text)
-    if path.is_file():
-        yield _Source(path, Path(path.name))
-        return
-    if path.is_dir():
-        base, paths = path, path.rglob("*") if recursive else path.glob("*")
-    else:
-        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
-        base, paths = Path(*fixed), map(Path, glob.iglob(text, recursive=True))
-    ours = output.resolve() if output is not None and output.resolve() != base.resolve() else None
-    for found in sorted(paths):
-        if found.name.startswith(".") or found.suffix.lower() not in PICTURES or not found.is_file():
-            continue
-        if ours is None or not found.resolve().is_relative_to(ours):  # outputs of an earlier run are no inputs
-            yield _Source(found, found.relative_to(base))
-
-
-def _plan(sources: Sequence[_Source], targets: _Targets) -> list[_Job]:
-    """Give each picture its output files; refuse to write over a picture, or two outputs into one file."""
-    if targets.folder is None and len(sources) > 1:
-        raise UsageError(f"{len(sources)} pictures and one file {targets.files[0][1]}: give a folder as output")
-    jobs = [_Job(source.path, targets.files or tuple(_places(source, targets))) for source in sources]
-    inputs = {source.path.resolve() for source in sources}
-    taken: dict[Path, Path] = {}
-    for job in jobs:
-        for _, path in job.outputs:
-            full = path.resolve()
-            if full in inputs:
-                raise UsageError(f"{path} is one of the pictures: it would be overwritten; choose another output")
-            if full in taken:
-                raise UsageError(f"{path} would be written twice, from {taken[full]} and from {job.source}")
-            taken[full] = job.source
-    return jobs
-
-
-def _places(source: _Source, targets: _Targets) -> Iterator[tuple[str, Path]]:
-    """Where a picture's outputs go in a folder."""
-    assert targets.folder is not None
-    for kind in targets.kinds:
-        tag = f"_{kind}" if len(targets.kinds) > 1 else ""
-        yield kind, targets.folder / source.name.with_name(f"{source.name.stem}{tag}{KINDS[kind][0]}")
 
 
 # --- the method, from words -------------------------------------------------------------------------------------------
@@ -450,104 +321,6 @@ def _device(name: str) -> str:
     return name
 
 
-# --- pictures in, files out -------------------------------------------------------------------------------------------
-
-
-def _enlarged(labels: Tensor, shape: Sequence[int]) -> Tensor:
-    """The label map at another size, each pixel taking the nearest label."""
-    import torch
-
-    rows, cols = (
-        ((torch.arange(new) + 0.5) * (old / new)).long() for new, old in zip(shape, labels.shape, strict=True)
-    )
-    return labels[rows[:, None], cols]
-
-
-def _encode(kind: str, suffix: str, labels: Tensor, image: Tensor, steps: Sequence[State]) -> bytes:
-    """The bytes of one output file."""
-    from PIL import Image
-
-    from seglab.image import to_uint8
-    from seglab.labels import boundaries, overlay
-
-    if kind == "gif":
-        return _gif(steps, image)
-    if kind == "labels":
-        return _saved(_label_picture(labels), suffix)
-    if kind == "overlay":
-        return _saved(Image.fromarray(to_uint8(overlay(labels, image))), suffix)
-    if kind == "boundaries":
-        return _saved(Image.fromarray(boundaries(labels).numpy().astype("uint8") * 255), suffix)
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, labels.numpy(), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _saved(picture: Any, suffix: str) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    options = {"quality": 92} if suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
-    picture.save(buffer, Image.registered_extensions()[suffix.lower()], **options)
-    return buffer.getvalue()
-
-
-def _label_picture(labels: Tensor) -> Any:
-    """The label map as an indexed picture in the labels' colors, or in 16 bits where 256 do not suffice.
-
-    Pixels without a label take the highest value.
-    """
-    import numpy as np
-    from PIL import Image
-
-    from seglab.labels import colors
-
-    array = labels.numpy()
-    free = bool((array < 0).any())
-    top = int(array.max())
-    if top > 65535 - free:
-        raise ValueError(f"label {top} does not fit into a picture of 16 bits; write npy instead")
-    if top > 255 - free:
-        return Image.fromarray(np.where(array < 0, 65535, array).astype(np.uint16))
-    picture = Image.fromarray(np.where(array < 0, 255, array).astype(np.uint8))
-    palette = np.round(np.asarray(colors(256).clamp(0, 1)) * 255).astype(np.uint8)
-    if free:
-        palette[255] = 0
-    picture.putpalette(palette.tobytes())
-    return picture
-
-
-def _gif(steps: Sequence[State], image: Tensor) -> bytes:
-    """The steps' overlays as an animation that stays on the last for two seconds."""
-    from PIL import Image
-
-    from seglab.datasets.bundled import shrink
-    from seglab.image import to_uint8
-    from seglab.labels import overlay
-
-    small = shrink(image, GIF_SIDE)
-    frames = [
-        Image.fromarray(to_uint8(overlay(_enlarged(state.labels.cpu(), small.shape[-2:]), small))) for state in steps
-    ]
-    durations = [200] * (len(frames) - 1) + [2000]  # milliseconds
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
-    return buffer.getvalue()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file or none: beside its place first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 # --- seglab methods ---------------------------------------------------------------------------------------------------
 
 
@@ -634,3 +407,64 @@ def _table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...]) -> str:
         for line in zip(*columns, strict=True)
     ]
     return "\n".join(f"  {line.rstrip()}" for line in lines)
+
+
+# --- seglab data ------------------------------------------------------------------------------------------------------
+
+
+def _add_data(commands: Any, formatter: Any) -> None:
+    about = "list, fetch or verify the real data sets"
+    p = commands.add_parser("data", help=about, description=about, epilog=DATA_EPILOG, formatter_class=formatter)
+    p.set_defaults(run=_data, action="list", name=None, root=None, json=False)
+    actions = p.add_subparsers(metavar="ACTION")
+    for action, text in (
+        ("list", "what there is, and where it is found (the default)"),
+        ("fetch", "download a data set once, and check every file; repair one that is broken"),
+        ("verify", "check every file of a data set that is there"),
+    ):
+        a = actions.add_parser(action, help=text, description=text)
+        a.set_defaults(action=action)
+        a.add_argument("--root", type=Path, metavar="FOLDER", help="where data sets lie")
+        if action == "list":
+            a.add_argument("--json", action="store_true", help="for programs")
+        else:
+            a.add_argument("name", metavar="NAME")
+
+
+def _data(args: argparse.Namespace) -> int:
+    from seglab import datasets
+
+    try:
+        if args.action == "fetch":
+            print(f"{args.name}: {datasets.fetch(args.name, args.root)}")
+            return DONE
+        if args.action == "verify":
+            return _verified(args.name, datasets.verify(args.name, args.root))
+        infos = datasets.list_datasets(args.root)
+    except datasets.DatasetError as error:
+        print(f"seglab: {error}", file=sys.stderr)
+        return FAILED
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if args.json:
+        print(json.dumps([dataclasses.asdict(info) for info in infos], indent=2, default=str))
+        return DONE
+    rows = [(i.name, f"{i.bytes / 1e6:.0f} MB", f"{i.n_present} of {i.n_files}", _where(i), i.about) for i in infos]
+    print(_table(rows, ("data set", "size", "files", "found in", "what it is")))
+    if not all(info.complete for info in infos):
+        print("\nseglab data fetch NAME downloads what is missing.")
+    return DONE
+
+
+def _where(info: DatasetInfo) -> str:
+    return "-" if info.found is None else str(info.found)
+
+
+def _verified(name: str, problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        print(f"{name}: {len(problems)} files are missing or broken; seglab data fetch {name} repairs it")
+        return FAILED
+    print(f"{name}: every file is there and has its checksum")
+    return DONE

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 import seglab
-from seglab import cli, segmenter
+from seglab import cli, datasets, segmenter
 from seglab.cli import main
 from seglab.labels import as_labels, colors
 from seglab.params import param
@@ -283,7 +283,7 @@ class TestSafety:
         def full(source: str, target: str) -> None:
             raise OSError("no space left on device")
 
-        monkeypatch.setattr(cli.os, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         assert run("photos/a.png", "-o", "out.png") == 1
         assert "no space left" in capsys.readouterr().err
         assert Path("out.png").read_text() == "old"
@@ -394,6 +394,58 @@ class TestMethods:
             call = re.search(rf"{cls.__name__}\((.*)\)\.segment", out)
             assert call is not None
             assert cli._method(name, words, None) == eval(f"cls({call[1]})", {"cls": cls})
+
+
+class TestData:
+    def test_list_says_what_is_missing_and_how_to_get_it(self, capsys, tmp_path):
+        assert main(["data", "list", "--root", str(tmp_path)]) == 0
+        out = capsys.readouterr().out
+        n_files = datasets.list_datasets(tmp_path)[0].n_files
+        assert re.search(rf"bsds500 +60 MB +0 of {n_files} +- +500 photographs", out)
+        assert "seglab data fetch NAME" in out
+
+    def test_list_is_the_default_and_has_a_form_for_programs(self, capsys, tmp_path, monkeypatch):
+        monkeypatch.setenv("SEGLAB_DATA", str(tmp_path))
+        assert main(["data"]) == 0
+        plain = capsys.readouterr().out
+        assert main(["data", "list"]) == 0
+        assert capsys.readouterr().out == plain
+        assert main(["data", "list", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["name"] == "bsds500"
+
+    @pytest.mark.parametrize("action", ["fetch", "verify"])
+    def test_an_unknown_name_is_answered_with_the_known_ones(self, action, capsys):
+        assert main(["data", action, "bsds300"]) == 2
+        assert "did you mean 'bsds500'?" in capsys.readouterr().err
+
+    def test_verify_without_the_data_set(self, capsys, tmp_path):
+        assert main(["data", "verify", "bsds500", "--root", str(tmp_path)]) == 1
+        assert "bsds500" in capsys.readouterr().err
+
+    def test_verify_names_each_broken_file(self, capsys, monkeypatch):
+        monkeypatch.setattr(datasets, "verify", lambda name, root: ["a.jpg: missing", "b.mat: another checksum"])
+        assert main(["data", "verify", "bsds500"]) == 1
+        out, err = capsys.readouterr()
+        assert err.splitlines() == ["a.jpg: missing", "b.mat: another checksum"]
+        assert "2 files are missing or broken" in out
+        monkeypatch.setattr(datasets, "verify", lambda name, root: [])
+        assert main(["data", "verify", "bsds500"]) == 0
+
+    def test_fetch_prints_the_folder_or_why_there_is_none(self, capsys, monkeypatch, tmp_path):
+        asked = []
+
+        def fetch(name: str, root: Path | None) -> Path:
+            asked.append((name, root))
+            if root is None:
+                raise datasets.DatasetError("the network is away")
+            return root / name
+
+        monkeypatch.setattr(datasets, "fetch", fetch)
+        assert main(["data", "fetch", "bsds500", "--root", str(tmp_path)]) == 0
+        assert str(tmp_path / "bsds500") in capsys.readouterr().out
+        assert main(["data", "fetch", "bsds500"]) == 1
+        assert "the network is away" in capsys.readouterr().err
+        assert asked == [("bsds500", tmp_path), ("bsds500", None)]
 
 
 def seglab_process(*words: str, **options) -> subprocess.CompletedProcess:
