@@ -431,17 +431,22 @@ def draw(panel: Panel, ax: Axes | None = None, *, image: Any = None, bounds: tup
             place, figure = ax.get_subplotspec(), ax.figure
             ax.remove()
             ax = figure.add_subplot(place, projection="3d")
-        for kind, function in _DRAW.items():
-            if isinstance(panel, kind):
-                function(ax, panel, image) if kind is Lines else function(ax, panel)
-                break
-        else:
-            raise TypeError(f"no way to draw a panel of type {type(panel).__name__}")
-        ax.set_title(panel.title)
-        if bounds is not None and ax.name != "3d":
-            ax.set_xlim(*bounds[0])
-            ax.set_ylim(*bounds[1])
+        draw_on(ax, panel, image=image, bounds=bounds)
     return ax
+
+
+def draw_on(ax: Axes, panel: Panel, *, image: Any = None, bounds: tuple | None = None) -> None:
+    """Draw a panel on axes that fit it, in the look that is set."""
+    for kind, function in _DRAW.items():
+        if isinstance(panel, kind):
+            function(ax, panel, image) if kind is Lines else function(ax, panel)
+            break
+    else:
+        raise TypeError(f"no way to draw a panel of type {type(panel).__name__}")
+    ax.set_title(panel.title)
+    if bounds is not None and ax.name != "3d":
+        ax.set_xlim(*bounds[0])
+        ax.set_ylim(*bounds[1])
 
 
 def _draw_curve(ax: Axes, panel: Curve) -> None:
