@@ -6,20 +6,21 @@ Nothing heavy is imported before a picture is encoded: `seglab.cli` says why.
 from __future__ import annotations
 
 import glob
-import io
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
-    from seglab.segmenter import State
+    from seglab.segmenter import Trace
 
-__all__ = ["GIF_STATES", "KINDS", "Job", "UsageError", "encode", "enlarged", "find", "plan", "read_targets", "write"]
+__all__ = ["GIF_STATES", "KINDS", "Job", "UsageError", "enlarged", "find", "plan", "read_targets", "write"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".pnm")
 
@@ -33,8 +34,7 @@ KINDS = {
 }
 BY_SUFFIX = {suffix: kind for kind in reversed(KINDS) for suffix in KINDS[kind]}  # .png is labels, .jpg an overlay
 
-GIF_SIDE = 640  # a GIF's longer side at most, in pixels
-GIF_STATES = 60
+GIF_STATES = 60  # the most steps that an animation shows
 
 
 class UsageError(Exception):
@@ -164,38 +164,56 @@ def enlarged(labels: Tensor, shape: Sequence[int]) -> Tensor:
     return labels[rows[:, None], cols]
 
 
-def encode(kind: str, suffix: str, labels: Tensor, image: Tensor, steps: Sequence[State]) -> bytes:
-    """The bytes of one output file."""
+def write(kind: str, path: Path, labels: Tensor, image: Tensor, trace: Trace | None) -> None:
+    """Write one output file; ``trace`` is needed for the steps alone."""
     from PIL import Image
 
     from seglab.image import to_uint8
     from seglab.labels import boundaries, overlay
 
-    if kind == "gif":
-        return _gif(steps, image)
-    if kind == "labels":
-        return _saved(_label_picture(labels), suffix)
-    if kind == "overlay":
-        return _saved(Image.fromarray(to_uint8(overlay(labels, image))), suffix)
-    if kind == "boundaries":
-        return _saved(Image.fromarray(boundaries(labels).numpy().astype("uint8") * 255), suffix)
+    with _whole(path) as part:
+        if kind == "gif":
+            from seglab.animation import save_gif
+
+            assert trace is not None
+            save_gif(trace, part, max_frames=GIF_STATES)
+        elif kind == "npy":
+            _save_array(part, labels)
+        elif kind == "labels":
+            _save_picture(part, path.suffix, _label_picture(labels))
+        elif kind == "overlay":
+            _save_picture(part, path.suffix, Image.fromarray(to_uint8(overlay(labels, image))))
+        else:
+            _save_picture(part, path.suffix, Image.fromarray(boundaries(labels).numpy().astype("uint8") * 255))
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes its place once it is whole, or goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _save_array(path: Path, labels: Tensor) -> None:
     import numpy as np
 
-    buffer = io.BytesIO()
-    np.save(buffer, labels.numpy(), allow_pickle=False)
-    return buffer.getvalue()
+    with path.open("wb") as file:
+        np.save(file, labels.numpy(), allow_pickle=False)
 
 
-def _saved(picture: Any, suffix: str) -> bytes:
+def _save_picture(path: Path, suffix: str, picture: Image.Image) -> None:
     from PIL import Image
 
-    buffer = io.BytesIO()
     options = {"quality": 92} if suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
-    picture.save(buffer, Image.registered_extensions()[suffix.lower()], **options)
-    return buffer.getvalue()
+    picture.save(path, Image.registered_extensions()[suffix.lower()], **options)
 
 
-def _label_picture(labels: Tensor) -> Any:
+def _label_picture(labels: Tensor) -> Image.Image:
     """The label map as an indexed picture in the labels' colors, or in 16 bits where 256 do not suffice.
 
     Pixels without a label take the highest value.
@@ -218,32 +236,3 @@ def _label_picture(labels: Tensor) -> Any:
         palette[255] = 0
     picture.putpalette(palette.tobytes())
     return picture
-
-
-def _gif(steps: Sequence[State], image: Tensor) -> bytes:
-    """The steps' overlays as an animation that stays on the last for two seconds."""
-    from PIL import Image
-
-    from seglab.datasets.bundled import shrink
-    from seglab.image import to_uint8
-    from seglab.labels import overlay
-
-    small = shrink(image, GIF_SIDE)
-    frames = [
-        Image.fromarray(to_uint8(overlay(enlarged(state.labels.cpu(), small.shape[-2:]), small))) for state in steps
-    ]
-    durations = [200] * (len(frames) - 1) + [2000]  # milliseconds
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
-    return buffer.getvalue()
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a whole file or none: beside its place first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

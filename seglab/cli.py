@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import seglab
-from seglab._batch import GIF_STATES, KINDS, Job, UsageError, encode, enlarged, find, plan, read_targets, write
+from seglab._batch import GIF_STATES, KINDS, Job, UsageError, enlarged, find, plan, read_targets, write
 
 if TYPE_CHECKING:
     from seglab.datasets import DatasetInfo
     from seglab.params import Param
-    from seglab.segmenter import Segmenter, State
+    from seglab.segmenter import Segmenter
 
 __all__ = ["UsageError", "main"]
 
@@ -47,7 +47,7 @@ what is written:
   npy         the label map as a NumPy array, int64, -1 where there is no label (.npy)
   overlay     the labels' colors over the picture (.png, .jpg, .webp, .tif, .bmp)
   boundaries  the boundaries between segments, white on black (.png, .tif, .bmp)
-  gif         the steps of the method as an animation, at most 640 pixels wide or high (.gif)
+  gif         the steps of the method, with what the method shows beside the picture (.gif)
   Without --as the suffix decides: .png and .tif are labels, .jpg, .webp and .bmp an overlay, .npy and .gif themselves.
 
   In a folder each picture's output takes its name (photo.jpg -> photo.png); with several kinds the kind
@@ -200,11 +200,10 @@ def _carry_out(job: Job, method: Segmenter, device: str, max_side: int | None) -
 
     picture = as_image(job.source)
     small = shrink(picture, max_side) if max_side else picture
-    steps: Sequence[State] = ()
+    trace = None
     if any(kind == "gif" for kind, _ in job.outputs):
         trace = method.trace(small, device=device, max_states=GIF_STATES)
-        steps, state, seconds = trace.states, trace.states[-1], trace.seconds
-        stopped = state.status.name == "RUNNING"
+        state, seconds, stopped = trace[-1], trace.seconds, trace[-1].status.name == "RUNNING"
     else:
         result = method.segment(small, device=device)
         state, seconds, stopped = result.state, result.seconds, result.interrupted
@@ -212,7 +211,7 @@ def _carry_out(job: Job, method: Segmenter, device: str, max_side: int | None) -
         raise KeyboardInterrupt
     labels = enlarged(state.labels.cpu(), picture.shape[-2:])
     for kind, path in job.outputs:
-        write(path, encode(kind, path.suffix, labels, picture, steps))
+        write(kind, path, labels, picture, trace)
     files = ", ".join(str(path) for _, path in job.outputs)
     return f"{job.source} -> {files}: {count_labels(labels)} segments, {state.status}, {seconds:.2f} s"
 

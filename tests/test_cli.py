@@ -165,14 +165,10 @@ class TestOutputs:
         assert run("photos/a.png", "-p", "n_bands=6", "-o", "steps.gif") == 0
         with Image.open("steps.gif") as film:
             assert film.n_frames == len(list(Bands(n_bands=6).steps("photos/a.png"))) == 6
-            assert film.size == (40, 12)
+            first = np.asarray(film.convert("RGB")).astype(int)
             film.seek(film.n_frames - 1)
-            assert film.info["duration"] == 2000
-
-    def test_gif_is_kept_small(self, photos):
-        save("wide.png", ramp(20, 1000))
-        assert run("wide.png", "-o", "steps.gif") == 0
-        assert Image.open("steps.gif").size == (640, 13)
+            last = np.asarray(film.convert("RGB")).astype(int)
+        assert np.abs(first[10] - last[10]).sum(-1).max() > 50  # across the picture: one color, then six
 
     def test_max_side_segments_small_and_writes_at_full_size(self, photos):
         save("wide.png", ramp(20, 400))
