@@ -114,8 +114,8 @@ def to_uint8(image: Tensor) -> np.ndarray:
     """
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise ValueError(f"to_uint8 takes a picture (1, H, W) or (3, H, W); got {tuple(image.shape)}")
-    values = image.detach().to(torch.float32).mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).cpu()
-    return np.ascontiguousarray(values.expand(3, -1, -1).permute(1, 2, 0).numpy())
+    levels = image.detach().to(torch.float32).mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return levels.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 # ---- files and PIL ----------------------------------------------------------------------------------------------
@@ -159,9 +159,7 @@ def _from_pil(image: Image.Image) -> np.ndarray:
     mode = image.mode
     if mode in ("P", "PA"):
         mode = "RGBA" if mode == "PA" or "transparency" in image.info else "RGB"
-    elif mode == "I" and image.format == "PNG":  # how older Pillow reads 16-bit gray
-        return np.array(image).astype(np.uint16)
-    elif mode.startswith("I;16"):
+    elif mode.startswith("I;16") or (mode == "I" and image.format == "PNG"):  # "I": 16-bit gray to older Pillow
         return np.array(image).astype(np.uint16)
     elif mode in ("La", "RGBa"):
         mode = mode.upper()
@@ -236,15 +234,17 @@ def _channels_first(image: Tensor) -> Tensor:
         return image
     if shape[2] in (1, 3, 4):
         return image.movedim(2, 0)
-    raise ValueError(f"no channels are found in a tensor of shape {shape}: first or last must be 1, 3 or 4. {_EXPECTED}")
+    raise ValueError(
+        f"no channels are found in a tensor of shape {shape}: first or last must be 1, 3 or 4. {_EXPECTED}"
+    )
 
 
 def _depth(low: int, high: int, dtype: Any) -> int:
     """The value of white for integers whose type does not say it."""
     if low < 0 or high > 65535:
         raise ValueError(
-            f"values of {dtype} lie in [{low}, {high}], out of range: integers are 8-bit (0..255) or 16-bit (0..65535). "
-            "Scale the image to [0, 1] and give floats."
+            f"values of {dtype} lie in [{low}, {high}], out of range: integers are 8-bit (0..255) or 16-bit "
+            "(0..65535). Scale the image to [0, 1] and give floats."
         )
     return 255 if high <= 255 else 65535
 
@@ -277,7 +277,9 @@ def _checked_floats(picture: Tensor, dtype: torch.dtype) -> Tensor:
     slack = max(_ROUND_OFF, torch.finfo(picture.dtype).eps)
     if low < -slack or high > 1 + slack:
         remedy = "Divide it by 255." if low >= 0 and high <= 255 else "Scale it: (x - x.min()) / (x.max() - x.min())."
-        raise ValueError(f"a float image has values in [0, 1]; these lie in [{low:.6g}, {high:.6g}], out of range. {remedy}")
+        raise ValueError(
+            f"a float image has values in [0, 1]; these lie in [{low:.6g}, {high:.6g}], out of range. {remedy}"
+        )
     picture = picture.to(dtype)
     if low < 0 or high > 1:
         picture = picture.clamp(0, 1)
