@@ -8,16 +8,23 @@ from seglab.datasets._source import DatasetError, DatasetNotFoundError
 from seglab.datasets.bsds500 import BSDS500, BSDSImage
 from seglab.datasets.bundled import PHOTOS, Photo, photo, photos
 from seglab.datasets.outlines import PhotoTruth, photo_truth, photos_with_truth
+from seglab.datasets.scenes import SHAPES, TEXTURES, Scene, shapes, two_tone
+from seglab.datasets.tiny_pictures import TINY, Tiny, tiny
 
 __all__ = [
     "BSDS500",
     "PHOTOS",
+    "SHAPES",
+    "TEXTURES",
+    "TINY",
     "BSDSImage",
     "DatasetError",
     "DatasetInfo",
     "DatasetNotFoundError",
     "Photo",
     "PhotoTruth",
+    "Scene",
+    "Tiny",
     "available",
     "fetch",
     "list_datasets",
@@ -25,5 +32,8 @@ __all__ = [
     "photo_truth",
     "photos",
     "photos_with_truth",
+    "shapes",
+    "tiny",
+    "two_tone",
     "verify",
 ]

@@ -102,12 +102,9 @@ def download(url: str, file: Path, *, title: str = "", progress: bool = True) ->
             _transfer(url, part, title, progress)
             break
         except requests.HTTPError as error:
-            answer = error.response
-            if answer.status_code < 500 or tries <= 1:
-                raise DatasetError(
-                    f"The server answered {answer.status_code} {answer.reason} for {url}. {_elsewhere()}"
-                ) from error
             tries -= 1
+            if error.response is None or error.response.status_code < 500 or tries <= 0:
+                raise DatasetError(f"The server refused: {error}. {_elsewhere()}") from error
         except requests.RequestException as error:
             tries = TRIES if _size(part) > most else tries - 1
             if tries <= 0:
