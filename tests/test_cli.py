@@ -19,6 +19,7 @@ from torch import Tensor
 
 import seglab
 from seglab import cli, datasets, segmenter
+from seglab._batch import enlarged
 from seglab.cli import main
 from seglab.labels import as_labels, colors
 from seglab.params import param
@@ -172,11 +173,14 @@ class TestOutputs:
 
     def test_max_side_segments_small_and_writes_at_full_size(self, photos):
         save("wide.png", ramp(20, 400))
-        assert run("wide.png", "--max-side", "40", "-o", "out.npy") == 0
+        assert run("wide.png", "--max-side", "8", "-p", "n_bands=5", "-o", "out.npy") == 0
         labels = np.load("out.npy")
         assert labels.shape == (20, 400)
-        assert (labels != expected(4, ramp(20, 400))).mean() < 0.04
-        assert set(np.flatnonzero(np.diff(labels[0])) % 10) == {9}  # every small pixel fills ten
+        assert labels.max() == 4
+        assert set(np.flatnonzero(np.diff(labels[0])) % 50) == {49}  # each of the 8 pixels fills 50 columns
+
+    def test_a_pixel_takes_the_label_under_its_middle(self):
+        assert enlarged(torch.tensor([[0, 1, 2]]), (2, 5)).tolist() == [[0, 0, 1, 2, 2]] * 2
 
     def test_the_same_whatever_the_order_of_outputs(self, photos):
         assert run("photos/a.png", "-o", "with.gif", "-o", "with.npy") == 0
@@ -442,6 +446,14 @@ class TestData:
         assert main(["data", "fetch", "bsds500"]) == 1
         assert "the network is away" in capsys.readouterr().err
         assert asked == [("bsds500", tmp_path), ("bsds500", None)]
+
+    def test_ctrl_c(self, capsys, monkeypatch):
+        def fetch(name: str, root: Path | None) -> Path:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(datasets, "fetch", fetch)
+        assert main(["data", "fetch", "bsds500"]) == 130
+        assert "stopped" in capsys.readouterr().err
 
 
 def seglab_process(*words: str, **options) -> subprocess.CompletedProcess:
