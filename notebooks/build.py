@@ -43,6 +43,7 @@ SECONDS = 120  # what a chapter may take from restart to its last cell, on two c
 
 _PROGRESS = re.compile(r"\r|\d+%\|")  # a bar in text
 _NOISE = re.compile(r"Matplotlib is building the font cache")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 
 
@@ -261,7 +262,7 @@ def run(notebook: NotebookNode, folder: Path = HERE, seconds: float = SECONDS) -
     try:
         client(notebook, folder, seconds).execute(env=environment())
     except CellExecutionError as error:
-        raise ChapterError(str(error)) from None
+        raise ChapterError(_COLOR.sub("", str(error))) from None
     except TimeoutError as error:
         raise ChapterError(f"a cell takes more than {seconds:.0f} s: {error}") from None
     seconds_taken = time.perf_counter() - start
