@@ -183,6 +183,7 @@ class Frames:
         return picture_png(self.trace.image, self.max_side)
 
     def state(self, i: int) -> State:
+        """The i-th state that was kept."""
         return self.trace[i]
 
     def text(self, i: int) -> str:
@@ -256,7 +257,7 @@ class Frames:
         for p in beside:
             sheet.paste(p, (width, top))
             top += p.height
-        return _captioned(sheet, f"{i + 1}/{len(self)}  {self.text(i)}", plot.method_title(self.trace.method))
+        return captioned(sheet, f"{i + 1}/{len(self)}  {self.text(i)}", plot.method_title(self.trace.method))
 
 
 class Slot:
@@ -285,7 +286,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
-def _captioned(sheet: Image.Image, *lines: str, size: int = 13) -> Image.Image:
+def captioned(sheet: Image.Image, *lines: str, size: int = 13) -> Image.Image:
     """The picture with lines of text below, each broken to its width."""
     font = _font(size)
     broken = [part for line in lines for part in _break(line, font, sheet.width - 12)]
@@ -296,6 +297,13 @@ def _captioned(sheet: Image.Image, *lines: str, size: int = 13) -> Image.Image:
     for k, text in enumerate(broken):
         pen.text((6, sheet.height + 4 + k * step), text, font=font, fill="#222222")
     return made
+
+
+def few_colors(sheet: Image.Image, n: int = 128) -> bytes:
+    """A PNG with a palette: a third of the bytes, and no difference that one would see in a thumbnail."""
+    buffer = io.BytesIO()
+    sheet.quantize(n, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _break(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:

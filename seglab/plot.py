@@ -160,12 +160,12 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _seconds(seconds: float) -> str:
+def seconds_text(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
 
 
 def _caption(result: Segmentation) -> str:
-    return f"{result.n_segments} segments · {_seconds(result.seconds)}"
+    return f"{result.n_segments} segments · {seconds_text(result.seconds)}"
 
 
 def _wrap(text: str, inches: float, size: float = 13) -> str:
@@ -611,7 +611,7 @@ def limits(panels: Sequence[Panel]) -> tuple | None:
 
 
 def _box(panel: Panel) -> tuple[float, float, float, float] | None:
-    """x from, x to, y from, y to of what a panel draws; only of kinds whose extent may change from frame to frame."""
+    """Say (x from, x to, y from, y to) for kinds of panels whose extent may change from frame to frame."""
     if isinstance(panel, Bars):
         values = _array(panel.values)
         return -0.6, len(values) - 0.4, min(0.0, float(values.min())), float(values.max())

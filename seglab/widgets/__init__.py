@@ -9,6 +9,8 @@ compare([KMeans(n_clusters=4), GaussianMixture(n_components=4)], [image])
 from __future__ import annotations
 
 from seglab.widgets._base import shrink
+from seglab.widgets.comparison import Comparison, compare
+from seglab.widgets.explorer import Explorer, explore
 from seglab.widgets.player import Player, step_through
 
-__all__ = ["Player", "shrink", "step_through"]
+__all__ = ["Comparison", "Explorer", "Player", "compare", "explore", "shrink", "step_through"]

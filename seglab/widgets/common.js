@@ -77,8 +77,8 @@ const lookControls = (model) => {
     alpha.disabled = !["labels", "both"].includes(show.value);
   };
   refresh();
-  return { refresh, node: h("div", { class: "seglab-row seglab-look" },
-    h("label", { for: ids[0] }, "show"), show, h("label", { for: ids[1] }, "opacity"), alpha) };
+  const pair = (id, text, control) => h("span", { class: "seglab-pair" }, h("label", { for: id }, text), control);
+  return { refresh, node: h("span", { class: "seglab-look" }, pair(ids[0], "show", show), pair(ids[1], "opacity", alpha)) };
 };
 
 const alertLine = () => h("div", { class: "seglab-error", role: "alert" });

@@ -136,11 +136,12 @@ function render({ model, el }) {
 
   node.append(
     h("div", { class: "seglab-title" }, model.get("title")),
-    h("div", { class: "seglab-main" }, h("div", { class: "seglab-left" }, stage.node), beside),
-    text, error, note,
-    h("div", { class: "seglab-row" }, h("div", { class: "seglab-buttons", role: "group", "aria-label": "player" }, buttons),
-      slider, count, h("label", { for: speedId }, "speed"), speed),
-    look.node);
+    h("div", { class: "seglab-main" },
+      h("div", { class: "seglab-left" }, stage.node, text, error,
+        h("div", { class: "seglab-row" }, h("div", { class: "seglab-buttons", role: "group", "aria-label": "player" }, buttons), slider),
+        h("div", { class: "seglab-row" }, count, h("span", { class: "seglab-pair" }, h("label", { for: speedId }, "speed"), speed), look.node),
+        note),
+      beside));
 
   node.addEventListener("keydown", (event) => {
     const field = event.target.tagName;

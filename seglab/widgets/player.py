@@ -166,7 +166,8 @@ const model = {{
   send: ({{ index, layers, panels }}) => queueMicrotask(() => {{
     const frame = frames[index];
     tell("msg:custom", {{ kind: "layers", index, names: layers }}, layers.map((name) => frame.layers[name]));
-    if (panels) tell("msg:custom", {{ kind: "panels", index, names: frame.panels.map((p) => p[0]) }}, frame.panels.map((p) => p[1]));
+    const column = (k) => frame.panels.map((panel) => panel[k]);
+    if (panels) tell("msg:custom", {{ kind: "panels", index, names: column(0) }}, column(1));
     tell("msg:custom", {{ kind: "done", index }}, []);
   }}),
 }};

@@ -1,0 +1,147 @@
+// One control for each parameter, from its description. `send(name, value)` tells the kernel.
+function makeControl(about, send) {
+  const id = freshId(), helpId = `${id}-help`;
+  const unit = about.unit ? ` (${about.unit})` : "";
+  const common = { "aria-describedby": helpId, title: about.help, "data-name": about.name };
+  const help = h("span", { class: "seglab-help", id: helpId }, about.help);
+  if (about.kind === "bool") {
+    const box = h("input", { type: "checkbox", id, ...common, onchange: () => send(about.name, box.checked) });
+    const node = h("div", { class: "seglab-control seglab-check" }, box, h("label", { for: id }, about.label), help);
+    return { node, inputs: [box], set: (value) => { box.checked = value; } };
+  }
+  if (about.kind === "choice") {
+    const select = h("select", { id, ...common, onchange: () => send(about.name, about.choices[select.selectedIndex]) },
+      about.choices.map((choice) => h("option", {}, choice === null ? "none" : String(choice))));
+    const node = h("div", { class: "seglab-control" }, h("label", { for: id }, about.label + unit), select, help);
+    return { node, inputs: [select], set: (value) => { select.selectedIndex = about.choices.indexOf(value); } };
+  }
+  if (about.kind === "text") {
+    const field = h("input", { type: "text", id, ...common, onchange: () => send(about.name, field.value === "" && about.optional ? null : field.value) });
+    const node = h("div", { class: "seglab-control" }, h("label", { for: id }, about.label + unit), field, help);
+    return { node, inputs: [field], set: (value) => { field.value = value ?? ""; } };
+  }
+  return makeNumber(about, send, { id, common, help, unit });
+}
+
+function makeNumber(about, send, { id, common, help, unit }) {
+  const log = about.scale === "log", whole = about.kind === "int";
+  const bounded = about.low != null && about.high != null;
+  const toValue = (position) => {
+    let value = log ? about.low * Math.pow(about.high / about.low, position / 1000) : position;
+    return whole ? Math.round(value) : Number(value.toPrecision(log ? 3 : 6));
+  };
+  const toPosition = (value) => (log ? (1000 * Math.log(value / about.low)) / Math.log(about.high / about.low) : value);
+  const range = h("input", { type: "range", ...common, "aria-label": `${about.label}${unit}`,
+    min: log ? 0 : about.low, max: log ? 1000 : about.high, step: log ? 1 : about.step });
+  const number = h("input", { type: "number", id, ...common, step: whole ? 1 : "any" });
+  const own = bounded ? [range, number] : [number];
+  let last = about.default ?? about.low ?? 0;
+  const use = about.optional ? h("input", { type: "checkbox", id: `${id}-use`, "data-name": `${about.name}-use` }) : null;
+  const say = (value) => { last = value; send(about.name, value); };
+  range.addEventListener("input", () => { const value = toValue(Number(range.value)); number.value = value; range.setAttribute("aria-valuetext", value + unit); say(value); });
+  number.addEventListener("change", () => { if (number.value !== "") say(Number(number.value)); });
+  if (use) use.addEventListener("change", () => say2(use.checked));
+  const say2 = (checked) => { own.forEach((input) => { input.disabled = !checked; }); send(about.name, checked ? last : null); };
+  const head = h("div", { class: "seglab-name" }, h("label", { for: id, style: "margin: 0; font-weight: 600" }, about.label + unit),
+    use ? h("label", { for: use.id }, use, " set") : null);
+  const node = h("div", { class: "seglab-control" }, head, own, help);
+  return { node, inputs: [...own, ...(use ? [use] : [])],
+    set: (value) => {
+      if (use) use.checked = value !== null;
+      if (value !== null) last = value;
+      if (document.activeElement !== number) number.value = last;
+      if (bounded && document.activeElement !== range) range.value = toPosition(last);
+      range.setAttribute("aria-valuetext", last + unit);
+      if (use) own.forEach((input) => { input.disabled = input.disabled || value === null; });
+    } };
+}
+
+function render({ model, el }) {
+  const { on, stop } = listener(model);
+  const node = root(el, "seglab-explorer", `${model.get("title")}, to explore`);
+  const stage = new Stage("the picture with the segments found");
+  const urls = {};
+  const keep = (name, data) => { forget(urls[name]); urls[name] = address(data); return urls[name]; };
+  const status = h("div", { class: "seglab-status", role: "status", "aria-live": "polite" });
+  const error = alertLine();
+  const note = h("div", { class: "seglab-note" });
+  const look = lookControls(model);
+  const plots = h("div", { class: "seglab-panels" });
+
+  // the parameters; values are sent together, the kernel takes the latest
+  const send = (name, value) => { model.set("values", { ...model.get("values"), [name]: value }); model.save_changes(); };
+  const controls = new Map(model.get("controls").map((about) => [about.name, makeControl(about, send)]));
+  const reset = h("button", { type: "button", class: "seglab-reset", title: "all parameters back to where they began",
+    onclick: () => model.send({ kind: "reset" }) }, "reset");
+
+  // the picture
+  const pictureId = freshId(), fileId = freshId();
+  const picture = h("select", { id: pictureId, class: "seglab-picture", onchange: () => { model.set("picture", picture.value); model.save_changes(); } });
+  const file = h("input", { type: "file", id: fileId, class: "seglab-file", accept: "image/*", onchange: async () => {
+    const chosen = file.files[0];
+    if (!chosen) return;
+    if (chosen.size > model.get("max_bytes")) { model.set("error", `${chosen.name} is larger than ${Math.round(model.get("max_bytes") / 1e6)} MB`); model.save_changes(); }
+    else model.send({ kind: "upload", name: chosen.name }, undefined, [await chosen.arrayBuffer()]);
+    file.value = "";
+  } });
+
+  // the code
+  const code = h("textarea", { class: "seglab-code", readonly: true, rows: 5, spellcheck: "false", "aria-label": "the same in Python" });
+  const copied = h("span", { class: "seglab-copied", role: "status", "aria-live": "polite" });
+  const copy = h("button", { type: "button", class: "seglab-copy", onclick: async () => {
+    code.focus(); code.select();
+    let done = false;
+    try { await navigator.clipboard.writeText(code.value); done = true; } catch { done = document.execCommand("copy"); }
+    setText(copied, done ? "copied" : "selected: press Ctrl+C");
+  } }, "copy as code");
+
+  node.append(
+    h("div", { class: "seglab-title" }, model.get("title")),
+    h("div", { class: "seglab-main" },
+      h("div", { class: "seglab-left" }, stage.node, status, error, note, h("div", { class: "seglab-row" }, look.node)),
+      h("div", { class: "seglab-beside" },
+        h("div", { class: "seglab-row" },
+          h("span", { class: "seglab-pair" }, h("label", { for: pictureId }, "picture"), picture),
+          model.get("upload") ? h("span", { class: "seglab-pair" }, h("label", { for: fileId }, "your own"), file) : null),
+        h("div", { class: "seglab-controls" }, [...controls.values()].map((c) => c.node)),
+        h("div", { class: "seglab-row" }, reset, copy, copied), code)),
+    plots);
+
+  const paintPicture = () => {
+    stage.size(model.get("width"), model.get("height"));
+    for (const name of ["base", "fill", "mean", "edges", "lines"]) stage.set(name, keep(name, model.get(name)));
+    stage.node.dataset.result = model.get("serial");
+  };
+  const paintPanels = () => {
+    const known = model.get("panels");
+    plots.replaceChildren(...known.map(({ title, png }, k) => h("img", { class: "seglab-panel", alt: title, src: keep(`panel${k}`, png) })));
+  };
+  const paintValues = () => {
+    const values = model.get("values"), enabled = model.get("enabled");
+    for (const [name, control] of controls) {
+      const off = enabled[name] === false;
+      control.node.classList.toggle("seglab-off", off);
+      control.inputs.forEach((input) => { input.disabled = off; });
+      control.set(values[name]);
+    }
+  };
+  const paintPictures = () => {
+    picture.replaceChildren(...model.get("pictures").map((name) => h("option", { value: name }, name)));
+    picture.value = model.get("picture");
+  };
+  const paintText = () => {
+    setText(status, model.get("status")); setText(error, model.get("error")); setText(note, model.get("note"));
+    if (code.value !== model.get("code")) { code.value = model.get("code"); setText(copied, ""); }
+    node.classList.toggle("seglab-busy", model.get("busy"));
+  };
+  const paintLook = () => { look.refresh(); stage.look(model.get("show"), model.get("alpha")); };
+  on("change:serial", paintPicture);
+  on("change:panels", paintPanels);
+  on("change:values", paintValues); on("change:enabled", paintValues);
+  on("change:pictures", paintPictures); on("change:picture", paintPictures);
+  for (const name of ["status", "error", "note", "code", "busy"]) on(`change:${name}`, paintText);
+  on("change:show", paintLook); on("change:alpha", paintLook);
+  paintPicture(); paintPanels(); paintPictures(); paintValues(); paintText(); paintLook();
+  return () => { stop(); Object.values(urls).forEach(forget); };
+}
+export default { render };
