@@ -1,0 +1,492 @@
+"""Thresholding: a pixel is foreground where it is brighter than a number, or than its surroundings.
+
+Otsu's rule takes the threshold that maximizes the variance between the classes, ω₀ω₁(μ₁ − μ₀)², and so minimizes the
+variance within them; multi-Otsu does the same for more classes. A local rule compares each pixel with the mean around
+it; hysteresis keeps what exceeds a low threshold and is connected to something that exceeds a high one.
+
+Otsu, 1979, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9(1), 10.1109/TSMC.1979.4310076.
+Liao, Chen & Chung, 2001, A fast algorithm for multilevel thresholding, J. Information Science and Engineering 17(5).
+
+*Differs from the papers*: multi-Otsu is solved by dynamic programming over cumulative sums, B² work for each further
+class, instead of a search over all sets of thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seglab.features import mirror_pad
+from seglab.image import to_color_space
+from seglab.labels import connected_components
+from seglab.panels import Curve, Histogram, Panel, Picture
+from seglab.params import param
+from seglab.segmenter import Segmenter, State, Status
+
+__all__ = [
+    "MultiOtsuState",
+    "OtsuState",
+    "Thresholding",
+    "ThresholdingState",
+    "gray_histogram",
+    "hysteresis",
+    "local_threshold",
+    "multi_otsu",
+    "otsu_curve",
+]
+
+Rule = Literal["otsu", "multi-otsu", "fixed", "local", "hysteresis"]
+Local = Literal["gaussian", "mean", "sauvola"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ThresholdingState(State):
+    """The gray picture and what has been decided about it.
+
+    Attributes
+    ----------
+    gray
+        (H, W) in [0, 1].
+    thresholds
+        (T,) ascending; a pixel's class is the number of thresholds below it. None yet: all pixels are in class 0.
+    dark
+        Whether classes are numbered from the brightest to the darkest.
+    surface
+        (H, W) the threshold of each pixel, for the local rule.
+    foreground
+        (H, W) bool, the pixels of label 1, for rules that look at more than a pixel's own gray value.
+    """
+
+    gray: Tensor
+    thresholds: Tensor
+    dark: bool = False
+    surface: Tensor | None = None
+    foreground: Tensor | None = None
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """(H, W) int64: the class of each pixel."""
+        if self.foreground is not None:
+            return self.foreground.long()
+        if len(self.thresholds) == 0:
+            return torch.zeros_like(self.gray, dtype=torch.int64)
+        if len(self.thresholds) == 1:
+            return (self.gray <= self.thresholds if self.dark else self.gray > self.thresholds).long()
+        below = torch.bucketize(self.gray, self.thresholds)  # how many thresholds lie below each pixel
+        return len(self.thresholds) - below if self.dark else below
+
+    @property
+    def histogram(self) -> tuple[Tensor, Tensor]:
+        """The counts and the centers of the bins, see `gray_histogram`."""
+        return gray_histogram(self.gray)
+
+    def describe(self) -> str:
+        """The thresholds so far."""
+        return f"step {self.n_iter} · thresholds: " + (
+            ", ".join(f"{t:.3f}" for t in self.thresholds.tolist()) or "none"
+        )
+
+    def panels(self, image: Tensor) -> Sequence[Panel]:
+        """The histogram with the thresholds; for the local rule, the threshold of each pixel."""
+        if self.surface is not None:
+            return (Picture(title="threshold of each pixel", values=self.surface, low=0, high=1),)
+        return (self._bars({f"threshold {i}": t for i, t in enumerate(self.thresholds.tolist(), 1)}),)
+
+    def _bars(self, marks: dict[str, float]) -> Histogram:
+        counts, centers = self.histogram
+        half = (centers[-1] - centers[0]) / max(2 * (len(centers) - 1), 1) or 1 / 512
+        edges = torch.cat([centers[:1] - half, (centers[1:] + centers[:-1]) / 2, centers[-1:] + half])
+        return Histogram(title="gray values", edges=edges, counts=counts, marks=marks, x_label="gray value")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OtsuState(ThresholdingState):
+    """One candidate after another, and the best so far.
+
+    Attributes
+    ----------
+    counts, centers
+        (B,) the histogram.
+    variance
+        (B − 1,) the between-class variance of each candidate ``centers[:-1]``, in squared gray values.
+    """
+
+    counts: Tensor
+    centers: Tensor
+    variance: Tensor
+
+    @property
+    def histogram(self) -> tuple[Tensor, Tensor]:
+        """The counts and the centers of the bins."""
+        return self.counts, self.centers
+
+    @property
+    def objective(self) -> Tensor:
+        """The largest between-class variance so far; 0 before the first candidate."""
+        return self.variance[: self.n_iter].amax() if self.n_iter else self.variance.new_zeros(())
+
+    def after(self, n: int) -> OtsuState:
+        """The state after the first ``n`` candidates; of equally good ones, the first counts."""
+        best = self.variance[:n].argmax()
+        code = Status.after(n, len(self.variance) + 1, n == len(self.variance))
+        return replace(self, n_iter=n, code=code, thresholds=self.centers[best][None].to(self.gray.dtype))
+
+    def describe(self) -> str:
+        """The candidate, the best so far, and its between-class variance."""
+        if self.n_iter == 0:
+            return "no candidate yet"
+        candidate, best = float(self.centers[self.n_iter - 1]), float(self.thresholds[0])
+        return f"candidate {candidate:.3f} · best {best:.3f} · between-class variance {float(self.objective):.4g}"
+
+    def panels(self, image: Tensor) -> Sequence[Panel]:
+        """The histogram and the between-class variance so far, with the present candidate and the best."""
+        n = self.n_iter
+        if n == 0:
+            return (self._bars({}),)
+        marks = {"candidate": float(self.centers[n - 1]), "best": float(self.thresholds[0])}
+        curve = Curve(
+            title="between-class variance",
+            x=self.centers[:n],
+            curves={"variance": self.variance[:n]},
+            x_label="threshold",
+            marks=marks,
+        )
+        return self._bars(marks), curve
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MultiOtsuState(ThresholdingState):
+    """The best thresholds for one class more at each step: a level of the dynamic program.
+
+    Attributes
+    ----------
+    counts, centers
+        (B,) the histogram.
+    scores
+        (B + 1, B + 1) what a class of the bins i … j − 1 adds to the between-class variance.
+    values
+        (B + 1,) the largest variance of the bins from i on, in as many classes as there are now.
+    choices
+        One (B + 1,) for each step: where the first of these classes ends.
+    """
+
+    counts: Tensor
+    centers: Tensor
+    scores: Tensor
+    values: Tensor
+    choices: tuple[Tensor, ...] = ()
+
+    @property
+    def histogram(self) -> tuple[Tensor, Tensor]:
+        """The counts and the centers of the bins."""
+        return self.counts, self.centers
+
+    @property
+    def objective(self) -> Tensor:
+        """The between-class variance of the present classes, in squared gray values."""
+        return self.values[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
+    """Split the gray values by one or more thresholds; foreground is what lies above (`>`).
+
+    Color pictures are thresholded on their gray values (luminance).
+
+    Parameters
+    ----------
+    rule
+        ``"otsu"``, ``"multi-otsu"``: thresholds that maximize the between-class variance of the histogram;
+        ``"fixed"``: the one given; ``"local"``: one for each pixel, from its surroundings; ``"hysteresis"``: what
+        exceeds ``low`` and is connected to something that exceeds ``high``.
+    polarity
+        Whether label 1 is the bright part or the dark part. ``"dark"`` numbers several classes from the brightest on.
+    threshold
+        For the fixed rule, in [0, 1].
+    n_classes
+        For multi-Otsu.
+    statistic
+        For the local rule: the mean in a square window, weighted by a Gaussian or not, or Sauvola's threshold, which
+        is lower where contrast is low; see `local_threshold`.
+    radius, offset
+        For the local rule: the window has a side of 2·radius + 1 pixels; the offset is subtracted from the mean.
+    low, high
+        For hysteresis, in [0, 1]. A ``low`` above ``high`` counts as ``high``. With dark polarity the roles change:
+        what is below ``high`` and connected to something below ``low``.
+
+    Notes
+    -----
+    A step of ``"otsu"`` is one candidate threshold; of ``"multi-otsu"``, one class more; other rules take one step.
+    The objective never falls. A picture of one gray value, or of fewer than ``n_classes``, ends as
+    `Status.DEGENERATE` with as many classes as it has gray values.
+
+    Examples
+    --------
+    >>> from seglab.datasets import shapes
+    >>> result = Thresholding(rule="multi-otsu", n_classes=3).segment(shapes(height=32, width=32).image)
+    >>> result.n_segments, result.state.n_iter
+    (3, 2)
+    """
+
+    title = "thresholding"
+    objective_name = "between-class variance"
+    objective_sense = "max"
+
+    rule: Rule = param("otsu", help="how the threshold is found")
+    polarity: Literal["bright", "dark"] = param("bright", help="which part is the foreground, label 1")
+    threshold: float = param(0.5, low=0, high=1, when={"rule": "fixed"}, help="brighter pixels are foreground")
+    n_classes: int = param(3, low=2, high=6, valid="[2, inf)", when={"rule": "multi-otsu"}, help="number of classes")
+    statistic: Local = param("gaussian", when={"rule": "local"}, help="what the surroundings are reduced to")
+    radius: int = param(
+        17,
+        low=1,
+        high=50,
+        valid="[1, inf)",
+        unit="px",
+        when={"rule": "local"},
+        help="the window's reach around a pixel",
+    )
+    offset: float = param(0.0, low=-0.2, high=0.2, when={"rule": "local"}, help="subtracted from the local threshold")
+    low: float = param(0.4, low=0, high=1, when={"rule": "hysteresis"}, help="kept if connected to a pixel above high")
+    high: float = param(0.6, low=0, high=1, when={"rule": "hysteresis"}, help="kept in any case")
+
+    def init(self, image: Tensor) -> ThresholdingState:
+        """The gray picture, all in one class; for hysteresis, what is kept in any case."""
+        gray = to_color_space(image, "gray")[0]
+        dark, none = self.polarity == "dark", gray.new_empty(0)
+        if self.rule == "hysteresis":
+            low, high = gray.new_tensor(min(self.low, self.high)), gray.new_tensor(self.high)
+            sure = gray < low if dark else gray > high
+            return ThresholdingState(gray=gray, thresholds=torch.stack([low, high]), dark=dark, foreground=sure)
+        if self.rule not in ("otsu", "multi-otsu"):
+            return ThresholdingState(gray=gray, thresholds=none, dark=dark)
+        counts, centers = gray_histogram(gray)
+        code = Status.RUNNING if len(counts) > 1 else Status.DEGENERATE
+        bins = {"gray": gray, "thresholds": none, "dark": dark, "code": code, "counts": counts, "centers": centers}
+        if self.rule == "otsu":
+            return OtsuState(**bins, variance=otsu_curve(counts, centers))
+        scores = class_scores(counts, centers)
+        return MultiOtsuState(**bins, scores=scores, values=scores[:, -1])
+
+    def step(self, image: Tensor, state: ThresholdingState) -> ThresholdingState:
+        """One candidate more, one class more, or all that there is to do."""
+        if isinstance(state, OtsuState):
+            return state.after(state.n_iter + 1)
+        if isinstance(state, MultiOtsuState):
+            return self._one_class_more(state)
+        done = {"n_iter": 1, "code": Status.CONVERGED}
+        gray, dark = state.gray, state.dark
+        if self.rule == "fixed":
+            return replace(state, **done, thresholds=gray.new_tensor([self.threshold]))
+        if self.rule == "local":
+            surface = local_threshold(gray, self.radius, self.statistic, self.offset)
+            return replace(state, **done, surface=surface, foreground=gray <= surface if dark else gray > surface)
+        low, high = state.thresholds
+        grown = hysteresis(-gray, -high, -low) if dark else hysteresis(gray, low, high)
+        return replace(state, **done, foreground=grown)
+
+    def solve(self, image: Tensor, state: ThresholdingState) -> ThresholdingState | None:
+        """For Otsu's rule, look at all candidates at once."""
+        if isinstance(state, OtsuState) and len(state.variance) > 0:
+            return state.after(len(state.variance))
+        return None
+
+    def _one_class_more(self, state: MultiOtsuState) -> MultiOtsuState:
+        n = state.n_iter + 1
+        values, choice = one_class_more(state.scores, state.values)
+        choices = (*state.choices, choice)
+        used = int((state.counts > 0).sum())  # gray values that occur; there cannot be more classes
+        code = Status.after(n, self.n_classes, n + 1 == self.n_classes)
+        if n + 1 == used < self.n_classes:
+            code = Status.DEGENERATE
+        thresholds = state.centers[boundaries(choices)].to(state.gray.dtype)
+        return replace(state, n_iter=n, code=code, values=values, choices=choices, thresholds=thresholds)
+
+
+def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
+    """Count gray values, as scikit-image does.
+
+    Parameters
+    ----------
+    gray
+        (H, W) in [0, 1].
+    n_bins
+        For a picture that is not 8-bit.
+
+    Returns
+    -------
+    counts
+        (B,) float64. The first and the last are not 0.
+    centers
+        (B,) the gray values of the bins, float64 in [0, 1]. An 8-bit picture (all values are multiples of 1/255) has
+        one bin for each level from its darkest to its brightest; any other has ``n_bins`` equal bins over its range.
+    """
+    levels = gray * 255
+    if not levels.frac().any():
+        counts = torch.bincount(levels.to(torch.uint8).flatten(), minlength=256)
+        used = counts.nonzero()
+        first, last = int(used[0]), int(used[-1])
+        centers = torch.arange(first, last + 1, dtype=gray.dtype, device=gray.device) / 255  # as pixels were divided
+        return counts[first : last + 1].double(), centers.double()
+    low, high = torch.aminmax(gray)
+    if low == high:
+        return gray.new_full((1,), gray.numel(), dtype=torch.float64), low[None].double()
+    edges = _linspace(low, high, n_bins)
+    bins = torch.bucketize(gray.flatten(), edges[1:-1], right=True)  # a value on an edge belongs to the bin above
+    return torch.bincount(bins, minlength=n_bins).double(), ((edges[:-1] + edges[1:]) / 2).double()
+
+
+def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
+    """The between-class variance ω₀ω₁(μ₁ − μ₀)² of each threshold.
+
+    Parameters
+    ----------
+    counts, centers
+        (B,) a histogram; the first and the last count are not 0.
+
+    Returns
+    -------
+    Tensor
+        (B − 1,) float64, in squared units of ``centers``. Entry t is for the classes 0 … t and t + 1 … B − 1.
+
+    Examples
+    --------
+    >>> otsu_curve(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
+    [0.25, 0.25]
+    """
+    share = counts.double() / counts.sum()
+    omega = share.cumsum(0)[:-1]  # ω₀
+    moment = (share * centers).cumsum(0)  # ω₀μ₀; the last is the mean of all
+    return (moment[-1] * omega - moment[:-1]).square() / (omega * (1 - omega))
+
+
+def class_scores(counts: Tensor, centers: Tensor) -> Tensor:
+    """What a class of the bins i … j − 1 adds to the between-class variance, ω(μ − μ_all)².
+
+    Returns
+    -------
+    Tensor
+        (B + 1, B + 1) float64; 0 for a class without pixels, −∞ where j ≤ i.
+    """
+    share = counts.double() / counts.sum()
+    deviation = centers.double() - share @ centers.double()
+    omega = F.pad(share.cumsum(0), (1, 0))
+    moment = F.pad((share * deviation).cumsum(0), (1, 0))
+    omega, moment = omega[None] - omega[:, None], moment[None] - moment[:, None]
+    scores = torch.where(omega > 0, moment.square() / omega, 0.0)
+    return scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
+
+
+def one_class_more(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """A level of the dynamic program: the best first class i … j − 1, given the best of the rest from j on.
+
+    Returns the new ``values`` (B + 1,) and where the first class ends, j, (B + 1,) int64.
+    """
+    return (scores + values).max(dim=1)
+
+
+def boundaries(choices: Sequence[Tensor]) -> Tensor:
+    """The last bin of each class but the last, (T,): follow the choices of the dynamic program from the start."""
+    start = choices[0].new_zeros(())
+    ends = []
+    for choice in reversed(choices):
+        start = choice[start]
+        ends.append(start - 1)
+    return torch.stack(ends)
+
+
+def multi_otsu(counts: Tensor, centers: Tensor, n_classes: int) -> Tensor:
+    """The thresholds (n_classes − 1,) that maximize the between-class variance Σ ω_k(μ_k − μ)² of a histogram.
+
+    Dynamic programming: B² work for each class more than one, whatever their number.
+
+    Examples
+    --------
+    >>> multi_otsu(torch.tensor([5.0, 1.0, 0.0, 6.0, 0.0, 4.0]), torch.arange(6.0), 3).tolist()
+    [1.0, 3.0]
+    """
+    scores = class_scores(counts, centers)
+    values, choices = scores[:, -1], []
+    for _ in range(n_classes - 1):
+        values, choice = one_class_more(scores, values)
+        choices.append(choice)
+    return centers[boundaries(choices)]
+
+
+def local_threshold(gray: Tensor, radius: int, statistic: Local = "gaussian", offset: float = 0.0) -> Tensor:
+    """A threshold for each pixel (H, W), from the window of side 2·radius + 1 around it; borders are mirrored.
+
+    Parameters
+    ----------
+    gray
+        (H, W).
+    radius
+        In pixels.
+    statistic
+        ``"mean"`` of the window; ``"gaussian"``, the mean weighted by a Gaussian of σ = radius / 3; ``"sauvola"``,
+        m·(1 + 0.2·(s / 0.5 − 1)) of the window's mean m and standard deviation s.
+    offset
+        Subtracted from it.
+
+    Notes
+    -----
+    The first two are `skimage.filters.threshold_local`'s, the third is `skimage.filters.threshold_sauvola`'s except
+    within ``radius`` of the border, which is mirrored there without repeating the last pixel.
+    """
+    if statistic == "gaussian":
+        sigma = radius / 3
+        reach = int(4 * sigma + 0.5)
+        x = torch.arange(-reach, reach + 1, dtype=gray.dtype, device=gray.device)
+        weights = torch.exp(-x.square() / (2 * sigma**2))
+        return _smooth(gray, weights / weights.sum()) - offset
+    mean = _box_mean(gray, radius)
+    if statistic == "sauvola":
+        deviation = (_box_mean(gray.square(), radius) - mean.square()).clamp(min=0).sqrt()
+        mean = mean * (1 + 0.2 * (deviation / 0.5 - 1))
+    return mean.to(gray.dtype) - offset
+
+
+def hysteresis(gray: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
+    """Where a pixel exceeds ``high``, or exceeds ``low`` and is 4-connected, through such pixels, to one that does.
+
+    Returns (H, W) bool. A ``low`` above ``high`` counts as ``high``.
+
+    Examples
+    --------
+    >>> hysteresis(torch.tensor([[0.5, 0.9, 0.1, 0.5]]), low=0.4, high=0.8).tolist()
+    [[True, True, False, False]]
+    """
+    sure = gray > high
+    possible = (gray > low) | sure
+    regions = connected_components(torch.where(possible, 0, -1))
+    kept = torch.zeros(gray.numel() + 1, dtype=torch.bool, device=gray.device)
+    kept[regions[sure]] = True
+    return kept[regions]  # −1, no region, is the last entry, which stays False
+
+
+def _box_mean(gray: Tensor, radius: int) -> Tensor:
+    """The mean (H, W) float64 of the window around each pixel, from cumulative sums: no dearer for large windows."""
+    side = 2 * radius + 1
+    sums = F.pad(mirror_pad(gray.double(), radius, radius), (1, 0, 1, 0)).cumsum(0).cumsum(1)
+    rows = sums[side:] - sums[:-side]
+    return (rows[:, side:] - rows[:, :-side]) / side**2
+
+
+def _smooth(gray: Tensor, weights: Tensor) -> Tensor:
+    """Correlate rows and columns with the same weights (2·reach + 1,)."""
+    reach = len(weights) // 2
+    padded = mirror_pad(gray, reach, reach)[None, None]
+    return F.conv2d(F.conv2d(padded, weights[None, None, :, None]), weights[None, None, None, :])[0, 0]
+
+
+def _linspace(low: Tensor, high: Tensor, n: int) -> Tensor:
+    """The n + 1 edges of equal bins, rounded as `numpy.linspace` rounds them, so that values on an edge fall into the same bin."""
+    edges = torch.arange(n + 1, dtype=low.dtype, device=low.device) * ((high - low) / n) + low
+    edges[-1] = high
+    return edges
