@@ -1,6 +1,19 @@
 """The methods, one file each; importing the package registers them all."""
 
+from seglab.methods.gmm import ComponentCurve, GaussianMixture, GaussianMixtureState, select_components
 from seglab.methods.kmeans import KMeans, KMeansState
+from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
 from seglab.methods.thresholding import Thresholding, ThresholdingState
 
-__all__ = ["KMeans", "KMeansState", "Thresholding", "ThresholdingState"]
+__all__ = [
+    "ComponentCurve",
+    "GaussianMixture",
+    "GaussianMixtureState",
+    "KMeans",
+    "KMeansState",
+    "SmoothedMixture",
+    "SmoothedMixtureState",
+    "Thresholding",
+    "ThresholdingState",
+    "select_components",
+]
