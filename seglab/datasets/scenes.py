@@ -13,19 +13,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from seglab.datasets._drawing import COLORS, SHAPES, TEXTURES, grid, ground, light, pick, texture_of, uniform
 from seglab.segmenter import generator
 
 __all__ = ["SHAPES", "TEXTURES", "Scene", "shapes", "two_tone"]
 
 Texture = Literal["mixed", "flat", "stripes", "checks", "speckle"]
-TEXTURES = ("flat", "stripes", "checks", "speckle")
-"""The textures that ``texture="mixed"`` draws from."""
-
-# Lively, and far enough apart to be told by eye; the ground is taken from quieter ones.
-_COLORS = ("#E4572E", "#2E86AB", "#F3A712", "#4DAA57", "#7B4B94", "#D5479B", "#1FB5AD", "#A44A3F", "#F2E3BC", "#33415C")
-_GROUNDS = ("#6B705C", "#8D99AE", "#B7B7A4", "#5C6B73", "#A98467", "#7F8B7A")
 
 _GAP = 2.0  # pixels between shapes that are not to overlap
 _TRIES = 200  # places tried for a shape, smaller ones as they go
@@ -130,11 +124,11 @@ def shapes(
     _check(height, width, n_shapes, noise, illumination, texture, overlap, size, classes)
     place, paint, weave, grain = _generators(seed, 4)
     distances, kinds, instances = _place(height, width, n_shapes, overlap, size, classes, place)
-    image = _ground(height, width, texture, paint, weave)
-    for distance, color in zip(distances, _pick(_COLORS, n_shapes, paint), strict=True):
+    image = ground(height, width, texture, paint, weave)
+    for distance, color in zip(distances, pick(COLORS, n_shapes, paint), strict=True):
         covered = (0.5 - distance).clamp(0, 1) if antialias else (distance < 0).float()
-        image = torch.lerp(image, color[:, None, None] * _texture(height, width, texture, weave), covered)
-    image = image * _light(height, width, illumination, paint) + noise * torch.randn(image.shape, generator=grain)
+        image = torch.lerp(image, color[:, None, None] * texture_of(height, width, texture, weave), covered)
+    image = image * light(height, width, illumination, paint) + noise * torch.randn(image.shape, generator=grain)
     table = torch.tensor([0, *kinds])
     return Scene(
         image=image.clamp(0, 1).to(device),
@@ -189,15 +183,15 @@ def two_tone(
     _check(height, width, 0, noise, illumination, "flat", 0.0, (0.1, 0.1), ("disk",))
     if not 0 < share <= 0.6:
         raise ValueError(f"share is in (0, 0.6]; got {share}")
-    outline, light, grain = _generators(seed, 3)
-    rows, cols = _grid(height, width, (height - 1) / 2, (width - 1) / 2)
+    outline, lamp, grain = _generators(seed, 3)
+    rows, cols = grid(height, width, (height - 1) / 2, (width - 1) / 2)
     angle = torch.atan2(rows, cols)
-    waves = torch.stack([torch.cos(k * angle + 2 * math.pi * _uniform(outline)) / k for k in (2, 3, 5)]).sum(0)
+    waves = torch.stack([torch.cos(k * angle + 2 * math.pi * uniform(outline)) / k for k in (2, 3, 5)]).sum(0)
     depth = torch.hypot(rows / height, cols / width) / (1 + 0.16 * waves)
     inside = torch.zeros(height * width, dtype=torch.int64)
     inside[depth.flatten().argsort(stable=True)[: round(share * height * width)]] = 1  # exactly that many pixels
     inside = inside.reshape(height, width)
-    image = torch.tensor(levels)[inside] * _light(height, width, illumination, light)
+    image = torch.tensor(levels)[inside] * light(height, width, illumination, lamp)
     image = image + noise * torch.randn(image.shape, generator=grain)
     return Scene(
         image=image[None].clamp(0, 1).to(device),
@@ -206,53 +200,6 @@ def two_tone(
         class_names=("ground", "blob"),
         instance_classes=torch.tensor([0, 1], device=device),
     )
-
-
-# --- shapes as signed distances, in pixels ----------------------------------------------------------------------------
-
-
-def _disk(u: Tensor, v: Tensor, radius: float) -> Tensor:
-    return torch.hypot(u, v) - radius
-
-
-def _ring(u: Tensor, v: Tensor, radius: float) -> Tensor:
-    return (torch.hypot(u, v) - 0.75 * radius).abs() - 0.25 * radius
-
-
-def _rectangle(u: Tensor, v: Tensor, radius: float) -> Tensor:
-    a, b = u.abs() - 0.9 * radius, v.abs() - 0.6 * radius
-    return torch.hypot(a.clamp(min=0), b.clamp(min=0)) + torch.maximum(a, b).clamp(max=0)
-
-
-def _square(u: Tensor, v: Tensor, radius: float) -> Tensor:
-    return torch.maximum(u.abs(), v.abs()) - radius / math.sqrt(2)
-
-
-def _triangle(u: Tensor, v: Tensor, radius: float) -> Tensor:
-    sides = [u * math.cos(t) + v * math.sin(t) for t in (math.pi / 3, math.pi, 5 * math.pi / 3)]
-    return torch.stack(sides).amax(0) - radius / 2
-
-
-def _star(u: Tensor, v: Tensor, radius: float) -> Tensor:
-    """Five points; by symmetry, the distance to the one edge of the sector that a pixel lies in."""
-    sector = 2 * math.pi / 5
-    angle = (torch.remainder(torch.atan2(v, u) + sector / 2, sector) - sector / 2).abs()
-    far = torch.hypot(u, v)
-    x, y = far * torch.cos(angle), far * torch.sin(angle)
-    inner = 0.48 * radius
-    dx, dy = inner * math.cos(sector / 2) - radius, inner * math.sin(sector / 2)  # from the point to the notch
-    return (dy * (x - radius) - dx * y) / math.hypot(dx, dy)
-
-
-SHAPES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "disk": _disk,
-    "square": _square,
-    "rectangle": _rectangle,
-    "triangle": _triangle,
-    "star": _star,
-    "ring": _ring,
-}
-"""The kinds of shapes: each a signed distance of pixels at (u, v) from its center, for a radius."""
 
 
 def _place(
@@ -271,8 +218,8 @@ def _place(
     kinds: list[int] = []
     gap = 0.0 if overlap > 0 else _GAP
     for k in range(1, n_shapes + 1):
-        kind = int(_uniform(g) * len(classes))
-        share = size[0] + _uniform(g) * (size[1] - size[0])
+        kind = int(uniform(g) * len(classes))
+        share = size[0] + uniform(g) * (size[1] - size[0])
         for attempt in range(_TRIES):
             radius = max(share * min(height, width) * 0.985**attempt, 1.5)
             distance = _put(SHAPES[classes[kind]], height, width, radius, g)
@@ -294,8 +241,8 @@ def _place(
 
 def _put(shape: Callable, height: int, width: int, radius: float, g: torch.Generator) -> Tensor:
     """The distances of all pixels from a shape at a random place, turned by a random angle, inside the picture."""
-    row, col, turn = (_uniform(g) for _ in range(3))
-    rows, cols = _grid(height, width, _between(row, radius, height), _between(col, radius, width))
+    row, col, turn = (uniform(g) for _ in range(3))
+    rows, cols = grid(height, width, _between(row, radius, height), _between(col, radius, width))
     c, s = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
     return shape(c * cols + s * rows, c * rows - s * cols, radius)
 
@@ -305,62 +252,7 @@ def _between(share: float, radius: float, side: int) -> float:
     return margin + share * (side - 2 * margin) - 0.5
 
 
-# --- color, texture, light --------------------------------------------------------------------------------------------
-
-
-def _ground(height: int, width: int, texture: str, paint: torch.Generator, weave: torch.Generator) -> Tensor:
-    color = _pick(_GROUNDS, 1, paint)[0]
-    pattern = 1 + 0.5 * (_texture(height, width, texture, weave) - 1)  # quieter than the shapes'
-    return color[:, None, None] * pattern
-
-
-def _texture(height: int, width: int, texture: str, g: torch.Generator) -> Tensor:
-    """Factors about 1 (H, W) by which a color is lightened and darkened."""
-    which, turn, phase, pitch = (_uniform(g) for _ in range(4))
-    kind = TEXTURES[int(which * len(TEXTURES))] if texture == "mixed" else texture
-    period = 7 + 7 * pitch
-    rows, cols = _grid(height, width, 0, 0)
-    c, s = math.cos(math.pi * turn), math.sin(math.pi * turn)
-    waves = [torch.sin(2 * math.pi * ((a * cols + b * rows) / period + phase)) for a, b in ((c, s), (-s, c))]
-    if kind == "stripes":
-        return 1 + 0.22 * (4 * waves[0]).clamp(-1, 1)
-    if kind == "checks":
-        return 1 + 0.18 * (6 * waves[0] * waves[1]).clamp(-1, 1)
-    if kind == "speckle":
-        coarse = torch.randn(1, 1, height // 2 + 2, width // 2 + 2, generator=g)
-        grains = functional.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
-        return 1 + 0.2 * grains.clamp(-2, 2)
-    return torch.ones(height, width)
-
-
-def _light(height: int, width: int, illumination: float, g: torch.Generator) -> Tensor:
-    """The light (H, W): 1 in the brightest corner, falling evenly to ``1 - illumination`` in the darkest."""
-    turn = 2 * math.pi * _uniform(g)
-    rows, cols = _grid(height, width, 0, 0)
-    ramp = math.cos(turn) * cols / max(width - 1, 1) + math.sin(turn) * rows / max(height - 1, 1)
-    ramp = ramp - ramp.min()
-    return 1 - illumination * ramp / ramp.max().clamp(min=1e-6)
-
-
-def _pick(colors: Sequence[str], n: int, g: torch.Generator) -> Tensor:
-    """``n`` colors (n, 3), each a little off its name; none twice before all were used."""
-    table = torch.tensor([[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in colors])
-    rounds = [torch.randperm(len(table), generator=g) for _ in range(-(-n // len(table)))]
-    order = torch.cat(rounds)[:n] if rounds else torch.zeros(0, dtype=torch.int64)
-    return (table[order] + 0.04 * torch.randn(n, 3, generator=g)).clamp(0.05, 0.95)
-
-
 # --- small things -----------------------------------------------------------------------------------------------------
-
-
-def _grid(height: int, width: int, row: float, col: float) -> tuple[Tensor, Tensor]:
-    """Rows (H, 1) and columns (1, W) from a point, in pixels."""
-    rows, cols = torch.meshgrid(torch.arange(height) - row, torch.arange(width) - col, indexing="ij")
-    return rows, cols
-
-
-def _uniform(g: torch.Generator) -> float:
-    return torch.rand((), generator=g).item()
 
 
 def _generators(seed: int, n: int) -> list[torch.Generator]:
