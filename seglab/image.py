@@ -130,9 +130,8 @@ def _open(source: Any) -> Image.Image:
     else:
         name = f"this file ({getattr(source, 'name', type(source).__name__)})"
     try:
-        image = Image.open(source)
-        image.load()
-        return ImageOps.exif_transpose(image)
+        with Image.open(source) as image:  # closes the file where it is Pillow's, also when it is broken
+            return ImageOps.exif_transpose(image)
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{name} is no image that Pillow can read. Save the picture as PNG or JPEG.") from error
     except Image.DecompressionBombError as error:
