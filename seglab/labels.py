@@ -159,7 +159,7 @@ def count_labels(labels: Tensor) -> int:
     2
     """
     table, compact = _compact(labels)
-    return int((torch.bincount(compact[compact >= 0], minlength=1) > 0).sum()) if table is None else len(table)
+    return int((segment_sizes(compact) > 0).sum()) if table is None else len(table)
 
 
 def _compact(labels: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -181,8 +181,8 @@ def relabel(labels: Tensor) -> Tensor:
     """
     _, labels = _compact(labels)
     flat = labels.flatten() + 1  # so that unassigned pixels have a place in the table
-    places = torch.arange(flat.numel(), device=flat.device)
-    first = places.new_full((int(flat.max()) + 1,), flat.numel()).scatter_reduce(0, flat, places, "amin")
+    starts = torch.cat([flat.new_zeros(1), torch.nonzero(flat[1:] != flat[:-1])[:, 0] + 1])  # of runs of one label
+    first = flat.new_full((int(flat.max()) + 1,), flat.numel()).scatter_reduce(0, flat[starts], starts, "amin")
     first[0] = flat.numel()
     rank = torch.argsort(torch.argsort(first))  # stable enough: places are distinct, absent labels come last
     rank[0] = -1
@@ -218,20 +218,26 @@ def connected_components(labels: Tensor, connectivity: Connectivity = 4) -> Tens
 
 
 def components_by_propagation(labels: Tensor, connectivity: Connectivity = 4) -> Tensor:
-    """`connected_components` on any device: each pixel learns the first pixel of its region.
+    """`connected_components` on any device: each run of pixels in a row learns the first run of its region.
 
-    Neighbors of one label hook the later of their roots to the earlier one, and pointers jump to their roots, until
-    nothing changes: about log(N) rounds of a few passes over the pixels each.
+    Of two runs of one label that touch, the later root hooks to the earlier one, and pointers jump to their roots,
+    until nothing changes: about log(N) rounds of a few passes over the runs each.
     """
     _check_connectivity(connectivity)
-    index = torch.arange(labels.numel(), device=labels.device).reshape(labels.shape)
-    views = zip(_pairs(labels, connectivity), _pairs(index, connectivity), strict=True)
-    same = [torch.stack([a[x == y], b[x == y]]) for (x, y), (a, b) in views]
-    root = merge_roots(labels.numel(), *torch.cat(same, dim=1))
-    assigned = labels.flatten() >= 0
-    first = (root == index.flatten()) & assigned
-    number = torch.cumsum(first, 0) - 1
-    return torch.where(assigned, number[root], -1).reshape(labels.shape)
+    starts = torch.ones_like(labels, dtype=torch.bool)
+    starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
+    run = torch.cumsum(starts.flatten(), 0).reshape(labels.shape) - 1  # each row in runs of one label
+    n = int(run[-1, -1]) + 1
+    keys = []  # pairs of runs that touch, from the vertical and the diagonal neighbors
+    for (above, below), (i, j) in zip(_pairs(labels, connectivity)[1:], _pairs(run, connectivity)[1:], strict=True):
+        same = above == below
+        keys.append(torch.unique_consecutive(i[same] * n + j[same]))
+    pairs = torch.cat(keys)
+    root = merge_roots(n, pairs // n, pairs % n)
+    assigned = labels.flatten()[starts.flatten()] >= 0
+    first = (root == torch.arange(n, device=labels.device)) & assigned
+    number = torch.where(assigned, (torch.cumsum(first, 0) - 1)[root], -1)
+    return number[run]
 
 
 def merge_roots(n: int, a: Tensor, b: Tensor) -> Tensor:
@@ -435,12 +441,14 @@ def majority_vote(labels: Tensor, segments: Tensor) -> Tensor:
         return labels.clone()
     voting = (ranks >= 0) & (places >= 0)
     key = places[voting] * n_labels + ranks[voting]
-    if n_labels * n_segments <= 4 * labels.numel() + 2**20:
+    if n_labels * n_segments <= 2 * labels.numel() + 4096:
         votes = torch.bincount(key, minlength=n_labels * n_segments).reshape(n_segments, n_labels)
         # one number that orders by votes, then by the smaller label
         best = (votes * n_labels + torch.arange(n_labels - 1, -1, -1, device=votes.device)).amax(1)
     else:  # a table of all pairs would not fit: only those that occur
-        pairs, counts = torch.unique(key, return_counts=True)
+        runs, lengths = torch.unique_consecutive(key, return_counts=True)
+        pairs, place = torch.unique(runs, return_inverse=True)
+        counts = torch.zeros_like(pairs).index_add(0, place, lengths)
         score = counts * n_labels + (n_labels - 1 - pairs % n_labels)
         best = score.new_zeros(n_segments).scatter_reduce(0, pairs // n_labels, score, "amax")
     winner = torch.where(best >= n_labels, n_labels - 1 - best % n_labels, -1)
@@ -491,20 +499,21 @@ def absorb_small(labels: Tensor, image: Tensor, min_size: int, connectivity: Con
     if min_size <= 1 or n <= 1:
         return components
     sizes = segment_sizes(components)
+    if int(sizes.min()) >= min_size:
+        return components
     sums = _exact_sums(components, image, n)
     edges = adjacency(components, connectivity).edges
     node = torch.arange(n, device=labels.device)  # where each first component has gone
-    while len(edges):
-        target = _absorb_round(edges, sizes, sums, min_size)
-        if target is None:
+    while True:
+        edges = edges[(edges[:, 0] != edges[:, 1]) & (sizes[edges] < min_size).any(1)]  # large ones only grow
+        if not len(edges):
             break
-        node = target[node]
-        sizes, sums = (
-            torch.zeros_like(sizes).index_add(0, target, sizes),
-            torch.zeros_like(sums).index_add(0, target, sums),
-        )
-        edges = target[edges]
-        edges = edges[edges[:, 0] != edges[:, 1]]
+        target = _absorb_round(edges, sizes, sums, min_size)
+        alive = target == torch.arange(len(target), device=labels.device)
+        target = (torch.cumsum(alive, 0) - 1)[target]
+        node, edges = target[node], target[edges]
+        sizes = sizes.new_zeros(int(alive.sum())).index_add(0, target, sizes)
+        sums = sums.new_zeros(len(sizes), sums.shape[1]).index_add(0, target, sums)
     return relabel(torch.where(components >= 0, node[components.clamp(min=0)], -1))
 
 
@@ -518,16 +527,17 @@ def _exact_sums(components: Tensor, image: Tensor, n: int) -> Tensor:
     return torch.stack(sums, dim=1)
 
 
-def _absorb_round(edges: Tensor, sizes: Tensor, sums: Tensor, min_size: int) -> Tensor | None:
-    """Where each segment goes in one round, (n,); None when no small segment has a neighbor."""
+def _absorb_round(edges: Tensor, sizes: Tensor, sums: Tensor, min_size: int) -> Tensor:
+    """Where each segment goes in one round, (n,); every edge has a small end."""
     n = len(sizes)
-    order = _shuffled_order(sizes)
+    nodes = torch.arange(n, device=edges.device)
+    # by size, equal sizes in a fixed shuffle: Knuth's multiplicative hash, distinct for up to 2³² segments
+    order = sizes * 2**32 + (nodes * 2654435761) % 2**32
     ends = torch.cat([edges, edges.flip(1)])
-    ends = ends[sizes[ends[:, 0]] < min_size]
-    if not len(ends):
-        return None
-    small, other = ends.unbind(1)
-    rival = order.new_full((n,), n).scatter_reduce(0, small, order[other], "amin")  # its first neighbor in the order
+    small, other = ends[sizes[ends[:, 0]] < min_size].unbind(1)
+    rival = order.new_full((n,), torch.iinfo(torch.int64).max).scatter_reduce(
+        0, small, order[other], "amin"
+    )  # its first neighbor in the order
     goes = order[small] < rival[small]
     small, other = small[goes], other[goes]
     means = sums.to(torch.float64) / sizes.clamp(min=1)[:, None]
@@ -535,17 +545,7 @@ def _absorb_round(edges: Tensor, sizes: Tensor, sums: Tensor, min_size: int) -> 
     nearest = distance.new_full((n,), torch.inf).scatter_reduce(0, small, distance, "amin")
     ties = distance == nearest[small]
     best = small.new_full((n,), n).scatter_reduce(0, small[ties], other[ties], "amin")
-    nodes = torch.arange(n, device=edges.device)
     return torch.where(best < n, best, nodes)
-
-
-def _shuffled_order(sizes: Tensor) -> Tensor:
-    """The rank of each segment by size, equal sizes in a fixed shuffle of the labels."""
-    nodes = torch.arange(len(sizes), device=sizes.device)
-    shuffle = (nodes * 2654435761) % 4294967296  # Knuth's multiplicative hash: neighbors in number lie far apart
-    by_hash = torch.argsort(shuffle)
-    order = by_hash[torch.argsort(sizes[by_hash], stable=True)]
-    return torch.empty_like(order).scatter_(0, order, nodes)
 
 
 # ---- colors -----------------------------------------------------------------------------------------------------
