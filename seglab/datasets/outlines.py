@@ -7,6 +7,7 @@ pixels; Berkeley's several annotators a picture are another matter (`BSDS500`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,6 +17,8 @@ import numpy as np
 import torch
 from skimage.draw import ellipse, polygon
 from torch import Tensor
+
+from seglab.datasets.bundled import photo
 
 __all__ = ["PhotoTruth", "photo_truth", "photos_with_truth"]
 
@@ -47,13 +50,15 @@ def photos_with_truth() -> tuple[str, ...]:
     return tuple(_outlines())
 
 
-def photo_truth(name: str) -> PhotoTruth:
-    """The outlined objects of a bundled photograph, at its full size.
+def photo_truth(name: str, *, max_side: int | None = None) -> PhotoTruth:
+    """The outlined objects of a bundled photograph.
 
     Parameters
     ----------
     name
         One of `photos_with_truth`: coffee (cup, saucer, spoon, ...), coins (24 of them), flower.
+    max_side
+        Shrink to the size of ``photo(name, max_side=max_side)``, each pixel taking the label at its middle.
 
     Raises
     ------
@@ -78,7 +83,16 @@ def photo_truth(name: str) -> PhotoTruth:
         else:
             inside = ellipse(*shape["ellipse"], shape=labels.shape)
         labels[inside] = names.index(shape["name"])
-    return PhotoTruth(labels=torch.from_numpy(labels), names=tuple(names))
+    truth = torch.from_numpy(labels)
+    if max_side is not None:
+        truth = truth[_middles(truth, photo(name, max_side=max_side).shape[-2:])]
+    return PhotoTruth(labels=truth, names=tuple(names))
+
+
+def _middles(labels: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The rows (H, 1) and columns (1, W) of the large map under the middles of a small map's pixels."""
+    rows, cols = (((torch.arange(n) + 0.5) * full / n).long() for n, full in zip(shape, labels.shape, strict=True))
+    return rows[:, None], cols[None]
 
 
 @cache
