@@ -380,7 +380,7 @@ def test_other_commands_run_files_that_exist(run, asked):
         assert run.main([command, "--help"]) == 0
         assert (ROOT / asked[-1].arguments[0]).is_file()
     assert run.main(["seglab", "methods"]) == 0
-    assert asked[-1].arguments == ["-m", "seglab.cli", "methods"]
+    assert asked[-1].arguments == ["-m", "seglab", "methods"]
 
 
 def test_clean_removes_what_can_be_made_again_and_nothing_else(project):
