@@ -192,10 +192,11 @@ def _label_map(labels: Any, name: str, device: torch.device | None = None) -> Te
 def _table(true: Tensor, pred: Tensor) -> ContingencyTable:
     """The table of one pair of flat label maps."""
     true, pred, lengths = _runs(true, pred)
-    if not len(true):
-        raise ValueError("no pixel counts: every one has label −1 in the truth or in the prediction, or there is none")
-    true, n_true = _numbered(true, "labels_true")
-    pred, n_pred = _numbered(pred, "labels_pred")
+    ranges = _ranges(true, pred)
+    if min(ranges[0][0], ranges[1][0]) < 0:
+        true, pred, lengths = _counted(true, pred, lengths)
+        ranges = _ranges(true, pred)
+    (true, n_true), (pred, n_pred) = _numbered(true, ranges[0][1]), _numbered(pred, ranges[1][1])
     cell, counts = _tally(true * n_pred + pred, n_true * n_pred, lengths)
     true = cell // n_pred
     return ContingencyTable(
@@ -208,26 +209,47 @@ def _table(true: Tensor, pred: Tensor) -> ContingencyTable:
 
 
 def _runs(true: Tensor, pred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Runs of pixels in which neither label changes: both labels and the length of each, those with −1 left out."""
-    n = true.numel()
-    edge = torch.ones(n + 1, dtype=torch.bool, device=true.device)
-    if n > 1:
-        torch.logical_or(true[1:] != true[:-1], pred[1:] != pred[:-1], out=edge[1:n])
-    first = edge.nonzero()[:, 0] if n else torch.zeros(1, dtype=torch.int64, device=true.device)
+    """Runs of pixels in which neither label changes: both labels and the length of each."""
+    first = _starts(true, pred)
     lengths = first.diff()
     first = first[:-1]
-    true, pred = true[first].long(), pred[first].long()
-    if bool(((true == -1) | (pred == -1)).any()):
-        counted = (true != -1) & (pred != -1)
-        true, pred, lengths = true[counted], pred[counted], lengths[counted]
-    return true, pred, lengths
+    return true.index_select(0, first).long(), pred.index_select(0, first).long(), lengths
 
 
-def _numbered(labels: Tensor, name: str) -> tuple[Tensor, int]:
+def _starts(true: Tensor, pred: Tensor) -> Tensor:
+    """Where runs start, and the number of pixels behind them."""
+    n = true.numel()
+    if not n:
+        return torch.zeros(1, dtype=torch.int64, device=true.device)
+    edge = torch.ones(n + 1, dtype=torch.bool, device=true.device)
+    if true.device.type != "cpu":
+        torch.logical_or(true[1:] != true[:-1], pred[1:] != pred[:-1], out=edge[1:n])
+        return edge.nonzero()[:, 0]
+    # The only pass over pixels. NumPy compares twice and finds four times as fast as torch, in one thread.
+    t, p, marks = true.numpy(), pred.numpy(), edge.numpy()
+    np.logical_or(t[1:] != t[:-1], p[1:] != p[:-1], out=marks[1:n])
+    return torch.from_numpy(np.flatnonzero(marks))
+
+
+def _ranges(true: Tensor, pred: Tensor) -> list[tuple[int, int]]:
+    """The smallest and the largest label of either map."""
+    if not len(true):
+        raise ValueError("no pixel counts: every one has label −1 in the truth or in the prediction, or there is none")
+    ranges = [(int(low), int(high)) for low, high in (torch.aminmax(true), torch.aminmax(pred))]
+    for (low, _), name in zip(ranges, ("labels_true", "labels_pred"), strict=True):
+        if low < -1:
+            raise ValueError(f"{name} holds labels from 0, and −1 where a pixel is not to count; got {low}")
+    return ranges
+
+
+def _counted(true: Tensor, pred: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The runs that have a label in both maps."""
+    counted = (true >= 0) & (pred >= 0)
+    return true[counted], pred[counted], lengths[counted]
+
+
+def _numbered(labels: Tensor, high: int) -> tuple[Tensor, int]:
     """The labels, numbered anew only where a table over them would be far larger than they are many; how many."""
-    low, high = (int(value) for value in torch.aminmax(labels))
-    if low < 0:
-        raise ValueError(f"{name} holds labels from 0, and −1 where a pixel is not to count; got {low}")
     if high < 2**16 or high < 4 * len(labels):
         return labels, high + 1
     values, inverse = torch.unique(labels, return_inverse=True)

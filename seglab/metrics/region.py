@@ -16,6 +16,7 @@ from seglab.metrics.contingency import ContingencyTable, contingency_table
 __all__ = [
     "adapted_rand_error",
     "best_overlaps",
+    "best_overlaps_of_prediction",
     "contingency_table",
     "probabilistic_rand_index",
     "rand_index",
@@ -193,10 +194,15 @@ def adapted_rand_error(labels_true: Any, labels_pred: Any = None) -> float:
 
 def best_overlaps(table: ContingencyTable) -> Tensor:
     """(R,) float64: for each segment of the truths the largest |R ∩ S| / |R ∪ S| with a segment of the prediction."""
-    n_pred = table.sizes_pred[table.truth_of[table.true], table.pred]
-    overlap = table.counts.double() / (table.sizes_true[table.true] + n_pred - table.counts)
-    best = torch.zeros(len(table.truth_of), dtype=torch.float64, device=overlap.device)
-    return best.scatter_reduce_(0, table.true, overlap, "amax")
+    best = torch.zeros(len(table.truth_of), dtype=torch.float64, device=table.counts.device)
+    return best.scatter_reduce_(0, table.true, _overlaps(table), "amax")
+
+
+def best_overlaps_of_prediction(table: ContingencyTable) -> Tensor:
+    """(A, S) float64: the same the other way, for each truth and each segment of the prediction; 0 where unused."""
+    best = torch.zeros(table.n_truths * table.n_pred, dtype=torch.float64, device=table.counts.device)
+    cell = table.truth_of[table.true] * table.n_pred + table.pred
+    return best.scatter_reduce_(0, cell, _overlaps(table), "amax").view(table.n_truths, table.n_pred)
 
 
 def rand_indices(table: ContingencyTable) -> Tensor:
@@ -214,6 +220,12 @@ def variations_of_information(table: ContingencyTable) -> Tensor:
     pred = _n_log_n(table.sizes_pred).sum(1)
     # H(G|S) + H(S|G) = 2 H(G,S) − H(G) − H(S), where H = log2 N − Σ n log2 n / N; rounding may leave −1e-16
     return ((true + pred - 2 * both) / table.n_pixels).clamp(min=0)
+
+
+def _overlaps(table: ContingencyTable) -> Tensor:
+    """(E,) float64: intersection over union of the pairs of segments that meet."""
+    n_pred = table.sizes_pred[table.truth_of[table.true], table.pred]
+    return table.counts.double() / (table.sizes_true[table.true] + n_pred - table.counts)
 
 
 def _pairs_together(table: ContingencyTable) -> tuple[Tensor, Tensor, Tensor]:
