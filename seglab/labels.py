@@ -229,7 +229,9 @@ def components_by_propagation(labels: Tensor, connectivity: Connectivity = 4) ->
     run = torch.cumsum(starts.flatten(), 0).reshape(labels.shape) - 1  # each row in runs of one label
     n = int(run[-1, -1]) + 1
     keys = []  # pairs of runs that touch, from the vertical and the diagonal neighbors
-    for (above, below), (i, j) in zip(_pairs(labels, connectivity)[1:], _pairs(run, connectivity)[1:], strict=True):
+    for (above, below), (i, j) in zip(
+        neighbor_views(labels, connectivity)[1:], neighbor_views(run, connectivity)[1:], strict=True
+    ):
         same = above == below
         keys.append(torch.unique_consecutive(i[same] * n + j[same]))
     pairs = torch.cat(keys)
@@ -261,7 +263,7 @@ def jump(parent: Tensor) -> Tensor:
         parent = further
 
 
-def _pairs(grid: Tensor, connectivity: int) -> list[tuple[Tensor, Tensor]]:
+def neighbor_views(grid: Tensor, connectivity: int) -> list[tuple[Tensor, Tensor]]:
     """The grid's neighboring entries as pairs of views, each pair of neighbors once."""
     pairs = [(grid[:, :-1], grid[:, 1:]), (grid[:-1], grid[1:])]
     if connectivity == 8:
@@ -301,7 +303,7 @@ def adjacency(labels: Tensor, connectivity: Connectivity = 4) -> Adjacency:
     table, labels = _compact(labels)
     n = int(labels.max()) + 1
     keys = []
-    for a, b in _pairs(labels, connectivity):
+    for a, b in neighbor_views(labels, connectivity):
         differ = (a != b) & (a >= 0) & (b >= 0)
         x, y = a[differ], b[differ]
         keys.append(torch.minimum(x, y) * n + torch.maximum(x, y))
@@ -360,7 +362,10 @@ def _touches(labels: Tensor, connectivity: int, among: Tensor) -> Tensor:
     """Where a pixel has a neighbor of another label; only pixels of the mask ``among`` see and are seen."""
     mark = torch.zeros_like(among)
     views = zip(
-        _pairs(labels, connectivity), _pairs(among, connectivity), _pairs(mark, connectivity), strict=True
+        neighbor_views(labels, connectivity),
+        neighbor_views(among, connectivity),
+        neighbor_views(mark, connectivity),
+        strict=True,
     )  # of the same places
     for (a, b), (seen_a, seen_b), (mark_a, mark_b) in views:
         differ = (a != b) & seen_a & seen_b
