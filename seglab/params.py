@@ -40,6 +40,7 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> Interval:
+        """Read an interval from its notation."""
         match = re.fullmatch(r"([\[(])\s*(\S+)\s*,\s*(\S+)\s*([\])])", text.strip())
         if match is None:
             raise ValueError(f"not an interval: {text!r}; write it like '[1, inf)' or '(0, 1]'")

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
 
 import numpy as np
 import torch
@@ -418,7 +418,13 @@ class Trace(Sequence):
     def __len__(self) -> int:
         return len(self.states)
 
-    def __getitem__(self, index):  # noqa: ANN001, ANN204
+    @overload
+    def __getitem__(self, index: int) -> State: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[State, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> State | tuple[State, ...]:
         return self.states[index]
 
     @cached_property
