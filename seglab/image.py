@@ -124,7 +124,7 @@ def to_uint8(image: Tensor) -> np.ndarray:
 def _open(source: Any) -> Image.Image:
     """Read a file to its end, upright."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        name, source = "these bytes", io.BytesIO(source)
+        name, source = "the file in these bytes", io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):
         name, source = repr(os.fspath(source)), _existing(source)
     else:
