@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import importlib
 import json
 import pkgutil
@@ -227,6 +228,16 @@ def test_no_paths_of_somebodys_machine():
             continue
         found = private.search(path.read_text(encoding="utf-8"))
         assert found is None, f"{path.relative_to(ROOT)}: {found and found.group()}"
+
+
+def test_data_files_of_the_package_are_installed_with_it():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["*"]
+    data = [path for path in tracked() if path.is_relative_to(ROOT / "seglab") and path.suffix != ".py"]
+    assert data
+    for path in data:
+        assert any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns), path.name
+        assert (path.parent / "__init__.py").exists(), f"{path.parent.name} is no package"
 
 
 def test_nothing_large_is_tracked():
