@@ -236,10 +236,8 @@ class Frames:
 
     def compose(self, i: int, width: int, *, alpha: float = 0.5, n_panels: int = 2) -> Image.Image:
         """One picture (RGB) of a frame: labels and boundaries over the picture, panels beside it, its text below."""
-        base = Image.open(io.BytesIO(self.picture)).convert("RGB")
-        height = max(1, round(base.height * width / base.width))
-        crisp = Image.Resampling.NEAREST
-        base = base.resize((width, height), crisp if base.width < plot.SMALL else Image.Resampling.LANCZOS)
+        base = self._once("base", width, lambda: self._resized(width)).copy()
+        height, crisp = base.height, Image.Resampling.NEAREST
         fill = Image.open(io.BytesIO(self.fill(i))).convert("RGBA").resize((width, height), crisp)
         fill.putalpha(fill.getchannel("A").point(lambda a: round(a * alpha)))
         base.paste(fill, mask=fill.getchannel("A"))
@@ -249,7 +247,7 @@ class Frames:
             base.paste(layer, mask=layer.getchannel("A"))
         beside = [Image.open(io.BytesIO(png)).convert("RGB") for png in self.panels(i)[:n_panels]]
         scale = width / max((p.width for p in beside), default=1)
-        beside = [p.resize((width, round(p.height * scale)), Image.Resampling.LANCZOS) for p in beside]
+        beside = [p.resize((width, round(p.height * scale)), Image.Resampling.BOX) for p in beside]
         tall = max(height, sum(p.height for p in beside))
         sheet = Image.new("RGB", (width * (2 if beside else 1), tall), "white")
         sheet.paste(base, (0, (tall - height) // 2))
@@ -258,6 +256,12 @@ class Frames:
             sheet.paste(p, (width, top))
             top += p.height
         return captioned(sheet, f"{i + 1}/{len(self)}  {self.text(i)}", plot.method_title(self.trace.method))
+
+    def _resized(self, width: int) -> Image.Image:
+        base = Image.open(io.BytesIO(self.picture)).convert("RGB")
+        small = max(base.size) <= plot.SMALL
+        size = (width, max(1, round(base.height * width / base.width)))
+        return base.resize(size, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS)
 
 
 class Slot:
@@ -274,7 +278,9 @@ class Slot:
             self.figure.clear()
             space = isinstance(panel, Scatter) and np.shape(panel.points)[1] == 3
             if space:
-                ax = self.figure.add_axes((0.02, 0.06, 0.88, 0.82), projection="3d")
+                ax = self.figure.add_axes((0.04, 0.09, 0.84, 0.8), projection="3d")
+                ax.tick_params(pad=-2)
+                ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -5
             else:
                 ax = self.figure.add_axes((0.17, 0.19, 0.79, 0.68))
             plot.draw_on(ax, panel, bounds=bounds)
@@ -348,21 +354,18 @@ def _frames(source: Trace | Frames) -> Frames:
 def save_apng(
     source: Trace | Frames, path: str | Path | None = None, *, seconds: float = 0.8, max_bytes: int = 400_000
 ) -> bytes:
-    """The steps as an animated PNG that loops, at most 12 of them, small enough for a notebook; written if ``path``.
+    """The steps as an animated PNG that loops, small enough for a notebook; written where ``path`` is given.
 
-    Pictures are up to 360 pixels wide; fewer pixels and colors, then fewer steps, where it would be over ``max_bytes``.
+    At most 8 steps, pictures up to 360 pixels wide; fewer pixels, colors, steps where ``max_bytes`` would not do.
     """
     frames = _frames(source)
-    data = b""
-    for width, n, colors in ((360, 12, 96), (300, 10, 64), (240, 8, 48), (200, 6, 32), (160, 4, 16)):
-        pages = _same_size([frames.compose(i, width) for i in plot.chosen(len(frames), n)])
-        pages = _quantized(pages, colors)
-        probe = len(_png(pages[len(pages) // 2])) * len(pages)
-        if probe > 2 * max_bytes and width > 160:
-            continue
-        data = _animated(pages, "PNG", seconds, disposal=0, blend=0)
-        if len(data) <= max_bytes:
+    for width, n, colors in ((360, 8, 96), (300, 8, 64), (240, 8, 48), (200, 6, 32), (160, 4, 16)):
+        chosen = plot.chosen(len(frames), n)
+        probe = frames.compose(chosen[len(chosen) // 2], width).quantize(colors, dither=Image.Dither.NONE)
+        if len(_png(probe)) * len(chosen) <= 0.9 * max_bytes:  # frames share much, which makes up for the rest
             break
+    pages = _same_size([frames.compose(i, width) for i in chosen])
+    data = _animated(_quantized(pages, colors), "PNG", seconds, disposal=0, blend=0)
     if path is not None:
         Path(path).write_bytes(data)
     return data

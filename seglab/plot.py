@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,21 @@ def style(**changes: Any) -> Iterator[None]:
     (13.0, True)
     """
     with mpl.rc_context({**STYLE, **changes}):
-        yield
+        token = _INSIDE.set(True)
+        try:
+            yield
+        finally:
+            _INSIDE.reset(token)
+            interactive = mpl.is_interactive()
+    mpl.interactive(interactive)  # a notebook's backend, loaded by the first figure, turns this on for good
+
+
+_INSIDE: ContextVar[bool] = ContextVar("inside seglab's style", default=False)
+
+
+def _styled() -> AbstractContextManager[None]:
+    """The look, unless a caller has set it (with changes of its own) already."""
+    return nullcontext() if _INSIDE.get() else style()
 
 
 class AxesArray(np.ndarray):
@@ -424,7 +439,7 @@ def draw(panel: Panel, ax: Axes | None = None, *, image: Any = None, bounds: tup
     Axes
         The axes that were drawn on.
     """
-    with style():
+    with _styled():
         if ax is None:
             ax = plt.figure(figsize=(4.5, 3.4)).add_subplot()
         if isinstance(panel, Scatter) and np.shape(panel.points)[1] == 3 and ax.name != "3d":
@@ -619,6 +634,11 @@ def _box(panel: Panel) -> tuple[float, float, float, float] | None:
         edges = _array(panel.edges)
         # densities may be narrow and high: they are cut rather than let flatten the histogram
         return float(edges[0]), float(edges[-1]), 0.0, float(_array(panel.counts).max())
+    if isinstance(panel, Scatter) and np.shape(panel.points)[1] == 2:
+        marked = [] if panel.centers is None else [_array(panel.centers)]
+        low, high = _ends(np.concatenate([_array(panel.points), *marked, *(_array(p) for p in panel.paths)]))
+        pad = 0.06 * (high - low)
+        return low[0] - pad[0], high[0] + pad[0], low[1], high[1]
     if isinstance(panel, Curve):
         x = _array(panel.x).astype(float)
         y = np.concatenate([_array(c).astype(float).ravel() for c in panel.curves.values()])
@@ -628,6 +648,10 @@ def _box(panel: Panel) -> tuple[float, float, float, float] | None:
         pad = 0.02 * float(np.ptp(x))
         return float(x.min()) - pad, float(x.max()) + pad, float(y.min()), float(y.max())
     return None
+
+
+def _ends(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return points.min(0).astype(float), points.max(0).astype(float)
 
 
 # Rows of results and of states
@@ -723,6 +747,7 @@ def filmstrip(trace: Trace, n: int = 6, *, panels: bool = True, alpha: float = 0
             for r, ax in enumerate(grid[1:, col]):
                 if r < len(shown):
                     drawn.append(draw(shown[r], ax, image=trace.image, bounds=shared[r]))
+                    drawn[-1].set_title(_wrap(shown[r].title, size, 11))
                 else:
                     ax.remove()
         figure.suptitle(method_title(trace.method))

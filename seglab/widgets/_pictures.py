@@ -30,7 +30,7 @@ class Source:
     code
         A Python expression for the picture.
     remark
-        A comment to put behind it.
+        A comment to put before it.
     needs
         The import it needs.
     """
@@ -91,12 +91,12 @@ def _one(image: Any, name: str) -> Source:
                 needs="from seglab import datasets",
             )
         return Source(path.name, lambda: image, repr(str(image)))
-    return Source(name, lambda: image, "image", remark=f"your own {name!r}")
+    return Source(name, lambda: image, "", remark=f"image is the picture that you gave as {name!r}")
 
 
 def uploaded(name: str, content: bytes) -> Source:
     """A file that came from the browser; it is read at once, so that a wrong one is told at once."""
-    made = Source(name, lambda: content, repr(name), remark="the file that you uploaded")
+    made = Source(name, lambda: content, repr(name), remark="the file that you uploaded, where Python finds it")
     try:
         _ = made.image
     except Exception as problem:

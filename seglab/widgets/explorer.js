@@ -39,7 +39,9 @@ function makeNumber(about, send, { id, common, help, unit }) {
   const use = about.optional ? h("input", { type: "checkbox", id: `${id}-use`, "data-name": `${about.name}-use` }) : null;
   const say = (value) => { last = value; send(about.name, value); };
   range.addEventListener("input", () => { const value = toValue(Number(range.value)); number.value = value; range.setAttribute("aria-valuetext", value + unit); say(value); });
-  number.addEventListener("change", () => { if (number.value !== "") say(Number(number.value)); });
+  const typed = () => { if (number.value !== "" && Number(number.value) !== last) say(Number(number.value)); };
+  number.addEventListener("change", typed);
+  number.addEventListener("keydown", (event) => { if (event.key === "Enter") typed(); });
   if (use) use.addEventListener("change", () => say2(use.checked));
   const say2 = (checked) => { own.forEach((input) => { input.disabled = !checked; }); send(about.name, checked ? last : null); };
   const head = h("div", { class: "seglab-name" }, h("label", { for: id, style: "margin: 0; font-weight: 600" }, about.label + unit),

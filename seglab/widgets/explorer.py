@@ -181,8 +181,8 @@ class Explorer(Widget):
         imports = [source.needs] if source.needs else []
         imports += [] if home == "__main__" else [f"from {home} import {cls.__name__}"]
         imports += ["from seglab.widgets import shrink"] if smaller else []
-        remark = f"  # {source.remark}" if source.remark else ""
-        made = [f"image = {source.code}{remark}"] if source.code != "image" or remark else []
+        made = [f"# {source.remark}"] if source.remark else []
+        made += [f"image = {source.code}"] if source.code else []
         if smaller:
             made.append(f"image = shrink(image, {self.max_side})  # as in the explorer: the picture is larger")
         data = [f.name for f in dataclasses.fields(cls) if f.name not in self.values]

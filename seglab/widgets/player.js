@@ -73,10 +73,8 @@ function render({ model, el }) {
   const askNext = () => { // the frame that is looked at first, then the ones that follow it
     if (asked != null) return;
     const at = model.get("index");
-    for (let k = 0; k < n; k++) {
-      const i = (at + k) % n;
-      if (!have(i) || !panels.has(i)) { ask(i, have(i) || k > 0); return; }
-      if (k > 24) return;
+    for (let i = at; i < Math.min(n, at + 4); i++) {
+      if (!have(i) || !panels.has(i)) { ask(i, have(i) || i > at); return; }
     }
   };
   const receive = (message, buffers) => {
@@ -192,7 +190,7 @@ function render({ model, el }) {
     if (!model.get("playing")) return;
     const i = model.get("index");
     if (i >= n - 1) { stopPlaying(); return; }
-    if (have(i + 1)) { go(i + 1); due = performance.now() + model.get("interval"); }
+    if (have(i + 1) && panels.has(i + 1)) { go(i + 1); due = performance.now() + model.get("interval"); }
     timer = setTimeout(tick, Math.max(20, Math.min(due - performance.now(), model.get("interval"))));
   };
   const setPlaying = () => {

@@ -1,0 +1,155 @@
+"""A real JupyterLab, Notebook 7 and Voila (one server) in a real Chromium, on notebooks that are made here."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+expect.set_options(timeout=20_000)
+
+SETTINGS = {  # quiet, the same each time, every cell in the page
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+IDLE = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+FOREIGN = (  # what the front ends say of themselves: Notebook 7 of its own plugins, Voila of scripts on the network
+    "Cannot read properties of undefined (reading 'schema')",
+    "Command 'filebrowser:open-path' not registered",
+    "net::ERR_",
+    "voila.js",
+)
+RUN = """seconds => Promise.race([window.jupyterapp.commands.execute('notebook:run-all-cells'),
+    new Promise((_, no) => setTimeout(() => no(new Error('the cells took too long')), seconds * 1000))])"""
+STDERR = "[data-mime-type='application/vnd.jupyter.stderr']"  # tracebacks and stderr, of callbacks too
+SCENE = "from seglab import datasets\nscene = datasets.shapes(height=90, width=120, seed=0)"
+NOTEBOOKS = {
+    "player": [
+        SCENE,
+        "from seglab.methods import KMeans\nfrom seglab.widgets import step_through\n"
+        "step_through(KMeans(n_clusters=4, max_iter=8), scene.image, interval=100)",
+    ],
+    "explorer": [
+        SCENE,
+        "from seglab.methods import KMeans\nfrom seglab.widgets import explore\nexplorer = explore(KMeans, 'coins')\n"
+        "explorer",
+    ],
+    "comparison": [
+        SCENE,
+        "from seglab.methods import KMeans, Thresholding\nfrom seglab.widgets import compare\n"
+        "compare([KMeans(n_clusters=3), KMeans(n_clusters=5), Thresholding()],\n"
+        "        {'scene': scene.image, 'other': datasets.shapes(height=90, width=120, seed=1).image},\n"
+        "        {'scene': scene.instances})",
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory):
+    """The address of a server whose folder holds the notebooks."""
+    tmp = tmp_path_factory.mktemp("jupyter")
+    (tmp / "work").mkdir()
+    for name, cells in NOTEBOOKS.items():
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, tmp / "work" / f"{name}.ipynb")
+    for name, value in SETTINGS.items():
+        file = tmp / "settings" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folders = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    folders |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "run"}
+    folders |= {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "HOME": "."}
+    kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    env = {**kept, **{name: str(tmp / folder) for name, folder in folders.items()}, "OMP_NUM_THREADS": "1"}
+    log = tmp / "server.log"
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+             "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={tmp / 'work'}",
+             "--LabApp.extension_manager=readonly", "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True",
+             "--JupyterNotebookApp.expose_app_in_browser=True"],
+            env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, process, log)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)  # the server ends its kernels itself
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait(url: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("JupyterLab did not start:\n" + log.read_text()[-3000:])
+        try:
+            urllib.request.urlopen(url + "/api/status", timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)  # between two looks at a server that starts, not in a test
+
+
+@pytest.fixture(scope="session")
+def context(browser):
+    """One context for all: JupyterLab's scripts are loaded once."""
+    made = browser.new_context(
+        viewport={"width": 1300, "height": 1400}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context):
+    """A page on which no script may fail."""
+    made, problems = context.new_page(), []
+    made.set_default_timeout(30_000)
+    made.on("pageerror", lambda error: problems.append(f"pageerror: {error}"))
+    made.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
+    yield made
+    late = made.locator(STDERR).all_inner_texts()
+    made.close()
+    assert not late, late
+    ours = [problem for problem in problems if not any(known in problem for known in FOREIGN)]
+    assert not ours, ours
+
+
+@pytest.fixture
+def open_notebook(server, page):
+    """``open_notebook("player")`` opens a notebook, runs it, and returns where its outputs are."""
+
+    def go(name: str, where: str = "lab/tree"):
+        page.goto(f"{server}/{where}/{name}.ipynb" + ("?reset" if where == "lab/tree" else ""))
+        if where == "voila/render":
+            page.wait_for_selector(".seglab", timeout=120_000)
+            return page.locator("body")
+        notebook = page.locator(".jp-NotebookPanel:visible")
+        notebook.wait_for(timeout=90_000)
+        page.wait_for_function(IDLE, timeout=90_000)
+        page.evaluate(RUN, 120)
+        page.wait_for_function(IDLE, timeout=120_000)
+        assert not notebook.locator(STDERR).all_inner_texts()
+        return notebook
+
+    yield go
+    page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown()")
