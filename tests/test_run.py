@@ -213,6 +213,15 @@ def test_an_environment_whose_making_was_cut_short_is_made_anew(project):
     assert (project.venv / "pyvenv.cfg").exists()
 
 
+def test_an_environment_that_was_begun_works_only_once_pip_is_there(run, project, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH")  # the stand-in for pip
+    monkeypatch.setenv("SEGLAB_VENV", str(project.venv))
+    project.make_environment()  # without pip
+    assert run.Environment().works()  # somebody else's: pip is added to it
+    (project.venv / ".seglab-making").write_text("")
+    assert not run.Environment().works()
+
+
 def test_an_environment_whose_python_is_gone_is_made_anew(run, project):
     project.make_environment()
     assert project.call("setup").returncode == 0
