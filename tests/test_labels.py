@@ -471,6 +471,18 @@ def test_overlay_draws_boundaries_on_larger_pictures_or_when_told_a_color():
     assert red[:, 0, 3].tolist() == [1, 0, 0]
 
 
+def test_overlay_leaves_out_boundaries_where_they_crowd():
+    labels = torch.zeros(64, 70, dtype=torch.int64)
+    labels[:, 40:] = 1
+    labels[:, :30] = torch.arange(64 * 30).reshape(64, 30) % 2  # each pixel differs from the next
+    image = torch.rand(3, 64, 70)
+    drawn = (overlay(labels, image) == 1).all(0)
+    assert drawn[:, 39].all()
+    assert not drawn[:, :28].any()
+    every = overlay(labels, image, boundary=(1.0, 1.0, 1.0))
+    assert (every[:, boundaries(labels, "bsds")] == 1).all()
+
+
 def test_overlay_takes_a_map_without_labels():
     assert overlay(torch.full((2, 2), -1)).unique().tolist() == [0.5]
 
