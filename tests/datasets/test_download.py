@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from seglab.datasets import DatasetError, DatasetNotFoundError, _catalog, _download, fetch, list_datasets, verify
 from seglab.datasets._download import BrokenArchiveError, install
@@ -106,10 +107,19 @@ def test_stores_where_the_environment_says_else_in_the_cache(tmp_path, store, mo
         assert_complete(install(a_source, progress=False), store)
 
 
-def test_takes_no_notice_of_an_empty_folder(tmp_path, store):
-    (store / "FAKE/data").mkdir(parents=True)
+@pytest.mark.parametrize("empty_folder", [False, True])
+def test_appears_in_one_step(tmp_path, store, monkeypatch, empty_folder):
+    """The folder that was unpacked is itself what is found in the end: it was renamed, not filled."""
+    if empty_folder:
+        (store / "FAKE/data").mkdir(parents=True)
+    unpacked, inner = [], _download._publish
+    monkeypatch.setattr(
+        _download, "_publish", lambda files, *rest: unpacked.append(files.stat()) or inner(files, *rest)
+    )
     with Server(ARCHIVE) as server:
-        assert_complete(get(fake(server, tmp_path), store), store)
+        folder = get(fake(server, tmp_path), store)
+    assert_complete(folder, store)
+    assert os.path.samestat(folder.stat(), unpacked[0])
 
 
 # --- cut connections --------------------------------------------------------------------------------------------------
@@ -172,6 +182,40 @@ def test_joins_without_a_tag_are_found_out_and_mended(tmp_path, store):
     with Server(ARCHIVE, etag="") as server:
         assert_complete(get(fake(server, tmp_path), store), store)
     assert server.served == [len(ARCHIVE) - 22_000, len(ARCHIVE)]
+
+
+def test_joins_of_a_wrong_archive_are_tried_afresh_once(tmp_path, store):
+    part = broken_part(store)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half of something else" * 1000)
+    with Server(changed(VICTIM, b"other"), etag="") as server:
+        a_source = fake(server, tmp_path)
+        with pytest.raises(BrokenArchiveError):
+            get(a_source, store)
+        assert_nothing(a_source, store)
+    assert len(server.served) == 2
+
+
+def test_fewer_bytes_than_promised_are_a_cut_even_where_the_client_library_lets_it_pass(tmp_path, monkeypatch):
+    class Short(requests.Response):
+        status_code = 200
+
+        def iter_content(self, *args, **kwargs):
+            yield b"abc"
+
+        def close(self):
+            pass
+
+    def short(*args, **kwargs):
+        answer = Short()
+        answer.status_code = 200
+        answer.headers["Content-Length"] = "5"
+        return answer
+
+    monkeypatch.setattr(_download.requests, "get", short)
+    with pytest.raises(DatasetError, match="3 of 5 bytes came"):
+        _download.download("http://127.0.0.1/x.zip", tmp_path / "x.zip", progress=False)
+    assert not (tmp_path / "x.zip").exists()
 
 
 @pytest.mark.parametrize("extra", [b"", b"more than there is"], ids=["complete", "too long"])
