@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from seglab import drawing, plot
 from seglab import labels as label_tools
-from seglab import plot
 from seglab.image import to_uint8
 from seglab.panels import Lines, Panel, Scatter
 from seglab.segmenter import State, Trace
@@ -123,7 +123,7 @@ def line_layer(panels: Sequence[Panel], shape: Sequence[int], max_side: int = 80
     scale = np.array([height / shape[0], width / shape[1]]) * zoom
 
     def place(points: Any) -> list[tuple[float, float]]:
-        rows_cols = (plot._array(points).reshape(-1, 2) + 0.5) * scale
+        rows_cols = (drawing.array(points).reshape(-1, 2) + 0.5) * scale
         return [(float(col), float(row)) for row, col in rows_cols]
 
     for thickness, color in ((4, 1), (2, 0)):
@@ -225,7 +225,7 @@ class Frames:
     def _limits(self, k: int, panel: Panel) -> tuple | None:
         """Limits of the k-th panel that hold for the first, the middle, the last and this state."""
         fixed = self._once("fixed", k, lambda: self._samples(k))
-        return plot.limits([p for p in (*fixed, panel) if type(p) is type(panel)])
+        return drawing.limits([p for p in (*fixed, panel) if type(p) is type(panel)])
 
     def _samples(self, k: int) -> list[Panel]:
         found = []
@@ -259,7 +259,7 @@ class Frames:
 
     def _resized(self, width: int) -> Image.Image:
         base = Image.open(io.BytesIO(self.picture)).convert("RGB")
-        small = max(base.size) <= plot.SMALL
+        small = max(base.size) <= drawing.SMALL
         size = (width, max(1, round(base.height * width / base.width)))
         return base.resize(size, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS)
 
@@ -274,8 +274,9 @@ class Slot:
     def draw(self, panel: Panel, bounds: tuple | None = None) -> bytes:
         """The panel as a PNG."""
         small = {"axes.labelsize": 9, "axes.titlesize": 11, "xtick.labelsize": 8, "ytick.labelsize": 8}
-        with plot.style(**small, **{"legend.fontsize": 8, "figure.constrained_layout.use": False}):
+        with drawing.style(**small, **{"legend.fontsize": 8, "figure.constrained_layout.use": False}):
             self.figure.clear()
+            ax: Any
             space = isinstance(panel, Scatter) and np.shape(panel.points)[1] == 3
             if space:
                 ax = self.figure.add_axes((0.04, 0.09, 0.84, 0.8), projection="3d")
@@ -283,7 +284,7 @@ class Slot:
                 ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -5
             else:
                 ax = self.figure.add_axes((0.17, 0.19, 0.79, 0.68))
-            plot.draw_on(ax, panel, bounds=bounds)
+            drawing.draw_on(ax, panel, bounds=bounds)
             self.canvas.draw()
         return _png(Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]))
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import anywidget
-import torch
 import traitlets
 from torch import Tensor
 
+from seglab.datasets import bundled
 from seglab.image import as_image
 
 __all__ = ["CSS", "Widget", "front", "shrink"]
@@ -111,14 +111,7 @@ def shrink(image: Any, max_side: int = 640) -> Tensor:
     >>> shrink(np.zeros((200, 1000, 3)), 500).shape
     torch.Size([3, 100, 500])
     """
-    picture = as_image(image)
-    height, width = picture.shape[-2:]
-    scale = max_side / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    smaller = torch.nn.functional.interpolate(picture[None], size=size, mode="bilinear", antialias=True)
-    return smaller[0].clamp(0, 1)
+    return bundled.shrink(as_image(image), max_side)
 
 
 def shrunk_note(before: Tensor, after: Tensor) -> str:

@@ -12,7 +12,7 @@ from IPython.display import display
 from PIL import Image
 from torch import Tensor
 
-from seglab import animation, plot
+from seglab import animation, drawing, plot
 from seglab.image import to_uint8
 from seglab.labels import as_labels
 from seglab.metrics.region import probabilistic_rand_index, segmentation_covering, variation_of_information
@@ -37,8 +37,8 @@ class Comparison(Widget):
     _esm = front("comparison")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
-    bases = traitlets.List().tag(sync=True)
+    rows: Any = traitlets.List().tag(sync=True)
+    bases: Any = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Comparison(Widget):
         result = self._results[k]
         image = list(self.images.values())[k // len(self.methods)]
         sheet = Image.fromarray(to_uint8(image if result is None else result.overlay()))
-        small = max(sheet.size) <= plot.SMALL
+        small = max(sheet.size) <= drawing.SMALL
         how = Image.Resampling.NEAREST if small else Image.Resampling.BICUBIC
         sheet = sheet.resize((width, max(1, round(sheet.height * width / sheet.width))), how)
         said = getattr(self, f"cell_{k}")["caption"].split("\n")

@@ -100,14 +100,13 @@ function render({ model, el }) {
   node.append(
     h("div", { class: "seglab-title" }, model.get("title")),
     h("div", { class: "seglab-main" },
-      h("div", { class: "seglab-left" }, stage.node, status, error, note, h("div", { class: "seglab-row" }, look.node)),
+      h("div", { class: "seglab-left" }, stage.node, status, error, note, h("div", { class: "seglab-row" }, look.node), plots),
       h("div", { class: "seglab-beside" },
         h("div", { class: "seglab-row" },
           h("span", { class: "seglab-pair" }, h("label", { for: pictureId }, "picture"), picture),
           model.get("upload") ? h("span", { class: "seglab-pair" }, h("label", { for: fileId }, "your own"), file) : null),
         h("div", { class: "seglab-controls" }, [...controls.values()].map((c) => c.node)),
-        h("div", { class: "seglab-row" }, reset, copy, copied), code)),
-    plots);
+        h("div", { class: "seglab-row" }, reset, copy, copied), code)));
 
   const paintPicture = () => {
     stage.size(model.get("width"), model.get("height"));

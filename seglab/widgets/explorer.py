@@ -40,7 +40,7 @@ class Explorer(Widget):
 
     _esm = front("explorer")
 
-    controls = traitlets.List().tag(sync=True)
+    controls: Any = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     enabled = traitlets.Dict().tag(sync=True)
     pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -55,7 +55,7 @@ class Explorer(Widget):
     width = traitlets.Int(1).tag(sync=True)
     height = traitlets.Int(1).tag(sync=True)
     serial = traitlets.Int(0, help="counts the results").tag(sync=True)
-    panels = traitlets.List().tag(sync=True)
+    panels: Any = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)

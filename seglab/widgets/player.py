@@ -45,7 +45,7 @@ class Player(Widget):
     height = traitlets.Int(1).tag(sync=True)
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     steps = traitlets.List(traitlets.Int()).tag(sync=True)
-    objective = traitlets.List().tag(sync=True)
+    objective: Any = traitlets.List().tag(sync=True)
     objective_name = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, trace: Trace, *, max_side: int = 800, **traits: Any) -> None:
