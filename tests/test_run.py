@@ -253,6 +253,7 @@ def test_venv_missing_is_said(run, monkeypatch, tmp_path, capsys):
 def test_a_full_disk_is_said_before_anything_is_made(run, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("SEGLAB_VENV", str(tmp_path / "env"))
     monkeypatch.setattr(run.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=5 * 10**8))
+    monkeypatch.setattr(run, "call_and_listen", lambda command, **options: (1, ""))
     assert run.main(["setup"]) == 1
     said = capsys.readouterr().err
     assert "0.5 GB free" in said
