@@ -79,9 +79,11 @@ def photo_truth(name: str, *, max_side: int | None = None) -> PhotoTruth:
         if shape["name"] not in names:
             names.append(shape["name"])
         if "polygon" in shape:
-            inside = polygon(*np.array(shape["polygon"], float).T, shape=labels.shape)
+            rows, cols = np.array(shape["polygon"], float).T
+            inside = polygon(rows, cols, shape=labels.shape)
         else:
-            inside = ellipse(*shape["ellipse"], shape=labels.shape)
+            row, col, height, width = shape["ellipse"]
+            inside = ellipse(row, col, height, width, shape=labels.shape)
         labels[inside] = names.index(shape["name"])
     truth = torch.from_numpy(labels)
     if max_side is not None:

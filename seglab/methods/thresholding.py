@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -268,7 +268,14 @@ class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
             return ThresholdingState(gray=gray, thresholds=none, dark=dark)
         counts, centers = gray_histogram(gray)
         code = Status.RUNNING if len(counts) > 1 else Status.DEGENERATE
-        bins = {"gray": gray, "thresholds": none, "dark": dark, "code": code, "counts": counts, "centers": centers}
+        bins: dict[str, Any] = {
+            "gray": gray,
+            "thresholds": none,
+            "dark": dark,
+            "code": code,
+            "counts": counts,
+            "centers": centers,
+        }
         if self.rule == "otsu":
             return OtsuState(**bins, variance=otsu_curve(counts, centers))
         scores = class_scores(counts, centers)
@@ -280,7 +287,7 @@ class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
             return state.after(state.n_iter + 1)
         if isinstance(state, MultiOtsuState):
             return self._one_class_more(state)
-        done = {"n_iter": 1, "code": Status.CONVERGED}
+        done: dict[str, Any] = {"n_iter": 1, "code": Status.CONVERGED}
         gray, dark = state.gray, state.dark
         if self.rule == "fixed":
             return replace(state, **done, thresholds=gray.new_tensor([self.threshold]))
