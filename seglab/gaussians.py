@@ -38,6 +38,11 @@ _BLOCK = {"cpu": 2**19}  # monomials in memory at a time: about what a processor
 _BLOCK_ELSEWHERE = 2**25  # about what keeps a large device busy
 _NARROWEST = 1e-12  # a variance below this part of the mean square is rounding, not spread
 _NEVER = -1e30  # the logarithm of weight 0, finite so that 0 times it is 0
+_FAINTEST = (
+    -300.0
+)  # below e^-300 a responsibility adds nothing, but exp, at the end of the range, takes 20 times longer
+_NOTHING = 1e-100  # pixels: what so many faint ones may add up to
+_KEPT = 2**23  # monomials that are kept from one step to the next: 64 MB
 
 
 class Mixture(NamedTuple):
@@ -95,6 +100,14 @@ class Samples:
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The monomials (M, B) of some colors and their counts (B,), block after block."""
+        d, n_colors = self.values.shape
+        return iter(self._monomials) if (d + 1) * (d + 2) // 2 * n_colors <= _KEPT else self._made()
+
+    @cached_property
+    def _monomials(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        return tuple(self._made())
+
+    def _made(self) -> Iterator[tuple[Tensor, Tensor]]:
         parts = zip(self.values.split(self.block, 1), self.counts.split(self.block), strict=True)
         return ((monomials(values), counts) for values, counts in parts)
 
@@ -157,7 +170,7 @@ def e_step(samples: Samples, mixture: Mixture) -> tuple[Tensor, Tensor]:
     for phi, counts in samples.blocks():
         joint = rows @ phi  # (K, B), in place from here: a pass over it is what takes the time
         top = joint.amax(0)
-        evidence = joint.sub_(top).exp_().sum(0)
+        evidence = joint.sub_(top).clamp_(min=_FAINTEST).exp_().sum(0)
         log_likelihood += counts @ (top + evidence.log())
         statistics += joint.mul_(counts / evidence) @ phi.T
     return log_likelihood / samples.counts.sum(), statistics
@@ -178,7 +191,7 @@ def m_step(
     the *new* μ_k. A component that answers for nothing gets weight 0 and waits at the picture's mean.
     """
     d = len(samples.center)
-    total = statistics[:, 0]
+    total = torch.where(statistics[:, 0] > _NOTHING, statistics[:, 0], 0.0)
     n = total.clamp(min=torch.finfo(total.dtype).tiny)[:, None]
     means = statistics[:, 1 : d + 1] / n
     a, b = torch.triu_indices(d, d, device=means.device)

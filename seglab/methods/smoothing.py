@@ -72,7 +72,7 @@ class SmoothedMixtureState(State):
     @cached_property
     def labels(self) -> Tensor:
         """The most probable label of each pixel, the first of equals."""
-        return self.q.argmax(0)
+        return self.q.max(0).indices
 
     @cached_property
     def objective(self) -> Tensor:
@@ -90,7 +90,7 @@ class SmoothedMixtureState(State):
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
         """Where the neighbors have changed a label, and how unsure each pixel is."""
-        changed = self.labels != self.log_resp.argmax(0)
+        changed = self.labels != self.log_resp.max(0).indices
         unsure = torch.special.entr(self.q).sum(0) / math.log(2)
         high = max(math.log2(len(self.q)), 1.0)
         return (
@@ -289,4 +289,4 @@ def _pairs(values: Tensor, connectivity: int) -> list[tuple[Tensor, Tensor]]:
 
 def _certain(field: Tensor) -> Tensor:
     """1 at the first maximum over k, 0 elsewhere."""
-    return torch.zeros_like(field).scatter_(0, field.argmax(0, keepdim=True), 1.0)
+    return torch.zeros_like(field).scatter_(0, field.max(0, keepdim=True).indices, 1.0)
