@@ -54,7 +54,8 @@ class Hierarchy:
     heights: Tensor
 
     def __post_init__(self) -> None:
-        merges, heights, n = self.merges, self.heights, self.n_leaves
+        merges, heights, n = self.merges, self.heights.contiguous(), self.n_leaves
+        object.__setattr__(self, "heights", heights)  # a column of a linkage matrix has gaps, which searching minds
         if merges.ndim != 2 or merges.shape[1] != 2 or heights.shape != merges.shape[:1]:
             raise ValueError(f"merges are (E, 2) and heights (E,); got {tuple(merges.shape)}, {tuple(heights.shape)}")
         if len(torch.unique(self.leaves[self.leaves >= 0])) != n:
@@ -139,6 +140,8 @@ class Hierarchy:
     def assign(self, n_merges: int) -> Tensor:
         """The segment of each leaf after the first ``n_merges`` merges: (M,) int64, numbered by the first leaf."""
         k, m = min(n_merges, len(self.merges)), self.n_leaves
+        if m == 0:
+            return self.leaves.new_zeros(0)
         parent = torch.arange(m + k, device=self.leaves.device)
         made = parent[m:, None].expand(-1, 2)
         root = jump(parent.scatter(0, self.merges[:k].flatten(), made.flatten()))[:m]
