@@ -396,7 +396,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, store, monkeypatch, ca
         monkeypatch.setattr(_download, "_to_disk", full)
         with pytest.raises(DatasetError, match=r"disk is full: .*FAKE has \d+ MB free.*needs about 2 MB.*SEGLAB_DATA"):
             get(a_source, store)
-        assert len(calls) == calls_before + 1
+        assert len(calls) > calls_before
         assert_nothing(a_source, store)
         monkeypatch.setattr(_download, "_to_disk", inner)
         assert_complete(get(a_source, store), store)
