@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from seglab.image import as_image
 
-__all__ = ["PHOTOS", "Photo", "photo", "photos"]
+__all__ = ["PHOTOS", "Photo", "photo", "photos", "shrink"]
 
 _FOLDERS = {"scikit-image": ("skimage", "data"), "scikit-learn": ("sklearn", "datasets/images")}
 
