@@ -65,9 +65,10 @@ def fill_layer(labels: Tensor, image: Tensor | None = None, max_side: int = 800)
     if len(table) > 255:
         table, index = _merged(table, index)
     if len(table) <= 255:
-        layer = Image.fromarray(np.where(index >= 0, index, 255).astype(np.uint8), "P")
-        layer.putpalette(table.tobytes())
-        return _png(layer, transparency=255)
+        through = len(table)  # the entry after the colors; Pillow packs pixels into as few bits as the palette needs
+        layer = Image.fromarray(np.where(index >= 0, index, through).astype(np.uint8), "P")
+        layer.putpalette(table.tobytes() + bytes(3))
+        return _png(layer, transparency=through)
     rgba = np.dstack([table[np.maximum(index, 0)], np.where(index >= 0, 255, 0).astype(np.uint8)])
     return _png(Image.fromarray(rgba, "RGBA"))
 

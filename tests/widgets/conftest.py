@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
+import pytest
 from torch import Tensor
 
-from seglab.panels import Bars, Curve, Histogram, Lines, Picture, Scatter
+from seglab.panels import Bars, Curve, Histogram, Lines
 from seglab.params import param
 from seglab.segmenter import Segmenter, State, Status
 
@@ -69,27 +69,48 @@ class Rising(Segmenter[RisingState]):
         return dataclasses.replace(state, n_iter=n, threshold=threshold, code=Status.after(n, self.n_steps))
 
 
-ALL_PANELS = (
-    Histogram(title="h", edges=np.arange(5), counts=[1, 2, 3, 1], curves={"0": [1, 1, 1, 1]}, marks={"t": 2.0}),
-    Curve(title="c", x=[0, 1], curves={"a": [0, 1], "b": [1, 0]}, marks={"m": 0.5}, x_label="x", y_label="y"),
-    Scatter(
-        title="s2",
-        points=torch.rand(50, 2, generator=torch.Generator().manual_seed(0)),
-        centers=[[0.5, 0.5], [0.2, 0.8]],
-        covariances=np.array([np.eye(2), np.eye(2)]) * 0.01,
-        labels=np.arange(50) % 3 - 1,
-        paths=[[[0, 0], [1, 1]]],
-        axis_labels=("a", "b"),
-    ),
-    Scatter(
-        title="s3",
-        points=np.linspace(0, 1, 30).reshape(10, 3),
-        colors=np.linspace(0, 1, 30).reshape(10, 3),
-        centers=[[0.5, 0.5, 0.5]],
-        covariances=[np.eye(3) * 0.01],
-        axis_labels=("L", "a", "b"),
-    ),
-    Picture(title="p", values=np.eye(5), low=0, high=1),
-    Lines(title="l", lines=[[[0, 0], [3, 4]]], points=[[1, 1]]),
-    Bars(title="b", values=[0.2, 0.8], y_label="weight"),
-)
+@pytest.fixture(scope="session")
+def rising() -> type[Rising]:
+    """The toy method."""
+    return Rising
+
+
+@pytest.fixture
+def ramp() -> np.ndarray:
+    """A picture (4, 10) whose gray values are 0.05, 0.15, ... 0.95 from left to right."""
+    return np.tile(np.linspace(0.05, 0.95, 10), (4, 1))
+
+
+class Clock:
+    """Stands in for an event loop: what is asked for waits until the test says that time has passed."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Handle] = []
+
+    def call_later(self, delay: float, function):
+        self.waiting.append(Handle(delay, function))
+        return self.waiting[-1]
+
+    def pass_by(self) -> int:
+        """Do what is due; how many calls that were."""
+        due = [handle for handle in self.waiting if not handle.cancelled]
+        self.waiting = []
+        for handle in due:
+            handle.function()
+        return len(due)
+
+
+class Handle:
+    def __init__(self, delay: float, function) -> None:
+        self.delay, self.function, self.cancelled = delay, function, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """A clock that widgets without one of their own use, whatever loop runs around the tests."""
+    made = Clock()
+    monkeypatch.setattr("seglab.widgets._debounce._loop_later", lambda: made.call_later)
+    return made
