@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import re
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 __all__ = ["Interval", "Param", "param", "parameters"]
 
@@ -41,10 +44,14 @@ class Interval:
     @classmethod
     def parse(cls, text: str) -> Interval:
         """Read an interval from its notation."""
-        match = re.fullmatch(r"([\[(])\s*(\S+)\s*,\s*(\S+)\s*([\])])", text.strip())
-        if match is None:
+        match = re.fullmatch(r"[\[(]\s*([^\s,]+)\s*,\s*([^\s,]+)\s*[\])]", text.strip())
+        try:
+            low, high = (float(end) for end in match.groups()) if match else (math.nan, math.nan)
+        except ValueError:
+            low = high = math.nan
+        if not low <= high:
             raise ValueError(f"not an interval: {text!r}; write it like '[1, inf)' or '(0, 1]'")
-        return cls(float(match[2]), float(match[3]), text.strip())
+        return cls(low, high, text.strip())
 
     def __contains__(self, value: float) -> bool:
         above = value > self.low or (value == self.low and self.text[0] == "[")
@@ -102,9 +109,10 @@ class Param:
         if value is None and self.optional:
             return None
         if self.choices:
-            if value not in self.choices:
-                raise ValueError(f"{where} must be {self.expected()}; got {value!r}")
-            return value
+            for choice in self.choices:
+                if _is_same(value, choice):
+                    return choice
+            raise ValueError(f"{where} must be {self.expected()}; got {value!r}")
         if not self._is_kind(value):
             raise TypeError(f"{where} must be {self.expected()}; got {value!r} ({type(value).__name__})")
         value = self.kind(value)
@@ -113,8 +121,8 @@ class Param:
         return value
 
     def _is_kind(self, value: Any) -> bool:
-        if self.kind is bool or isinstance(value, bool):
-            return self.kind is bool and isinstance(value, bool)
+        if self.kind is bool or isinstance(value, (bool, np.bool_)):
+            return self.kind is bool and isinstance(value, (bool, np.bool_))
         if self.kind is str:
             return isinstance(value, str)
         try:
@@ -168,9 +176,20 @@ class Param:
             values = [self.low * math.exp(ratio * i / max(n - 1, 1)) for i in range(n)]
         else:
             values = [self.low + (self.high - self.low) * i / max(n - 1, 1) for i in range(n)]
+        if self.step is not None and self.scale == "linear":  # where a slider would stop
+            values = [min(self.low + self.step * round((value - self.low) / self.step), self.high) for value in values]
         if self.kind is int:
             return sorted({round(value) for value in values})
         return [float(f"{value:.6g}") for value in values]
+
+
+def _is_same(value: Any, choice: Any) -> bool:
+    """Whether a value is this choice: 3.0 is 3, but True is not 1, and an array is nothing."""
+    if isinstance(value, str) or isinstance(choice, str):
+        return isinstance(value, str) and value == choice
+    if isinstance(value, (bool, np.bool_)) or isinstance(choice, bool):
+        return isinstance(value, (bool, np.bool_)) and bool(value) is choice
+    return isinstance(value, numbers.Real) and value == choice
 
 
 _BOOLS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -207,7 +226,16 @@ def param(
     when
         The parameters on which this one depends, each with the value or the values for which it matters:
         ``when={"rule": ("local", "fixed")}``.
+
+    Raises
+    ------
+    ValueError
+        A range that nothing could be drawn from: one end only, upside down, or logarithmic from 0.
     """
+    if (low is None) != (high is None):
+        raise ValueError(f"a useful range has both ends, low and high; got {low=}, {high=}")
+    if low is not None and high is not None and (low > high or (scale == "log" and low <= 0)):
+        raise ValueError(f"a useful range rises from low to high, and from above 0 where log; got {low=}, {high=}")
     about = {
         "low": low,
         "high": high,
