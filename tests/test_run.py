@@ -164,6 +164,10 @@ def test_what_a_command_needs_is_added_and_kept(project):
     assert project.pip()[-1][-1].endswith("[test]")
     assert project.call("python", "-c", "pass").returncode == 0
     assert len(project.pip()) == 2
+    with (project.folder / "constraints.txt").open("a") as file:
+        file.write("# another pin\n")
+    assert project.call("python", "-c", "pass").returncode == 0
+    assert project.pip()[-1][-1].endswith("[test]")
 
 
 def test_a_failed_installation_is_tried_again(project):
