@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 
 import numpy as np
 import torch
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -65,7 +66,7 @@ class Status(enum.IntEnum):
         return Status.CONVERGED if converged else otherwise
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class State(ABC):
     """One moment of a method: what it knows after ``n_iter`` steps.
 
@@ -113,8 +114,9 @@ def _move(value: Any, device: torch.device | str, memo: dict[int, Any]) -> Any:
         return memo[id(value)][0]
     if isinstance(value, torch.nn.Module):
         raise TypeError("a state that holds a module says itself how it moves: override State.to")
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(_move(item, device, memo) for item in value)
+    if isinstance(value, tuple):
+        items = [_move(item, device, memo) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         moved = {field.name: _move(getattr(value, field.name), device, memo) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **moved)
@@ -254,11 +256,23 @@ class Segmenter(ABC, Generic[S]):
         The last one yielded is the first that was finished, whatever the stride.
         """
         while state.status is Status.RUNNING:
-            window = [self.step(image, state)]
-            while len(window) < stride and not _known_to_be_over(window[-1]):
-                window.append(self.step(image, window[-1]))
-            state = next((s for s in window if s.status is not Status.RUNNING), window[-1])
+            window = [state]
+            try:
+                while len(window) == 1 or (len(window) <= stride and not self._known_to_be_over(window[-1])):
+                    window.append(self.step(image, window[-1]))
+            except KeyboardInterrupt:
+                if len(window) > 1:  # what is complete comes out before the interruption does
+                    yield _end(window)
+                raise
+            state = _end(window)
             yield state
+
+    def _known_to_be_over(self, state: State) -> bool:
+        """Whether a state is finished, as far as is known without waiting for the device."""
+        if isinstance(state.code, Tensor):
+            max_iter = getattr(self, "max_iter", None)
+            return max_iter is not None and state.n_iter >= max_iter
+        return state.code != Status.RUNNING
 
     def _label(self) -> str:
         return self.title or self.name or type(self).__name__
@@ -321,16 +335,17 @@ class Segmenter(ABC, Generic[S]):
         return f"{type(self).__name__}({', '.join(given)})"
 
 
-def _known_to_be_over(state: State) -> bool:
-    """Whether a state is finished, as far as is known without waiting for the device."""
-    return not isinstance(state.code, Tensor) and state.code != Status.RUNNING
+def _end(window: Sequence[S]) -> S:
+    """The first state that was finished, or the last."""
+    return next((state for state in window if state.status is not Status.RUNNING), window[-1])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Segmentation:
+class Segmentation(NDArrayOperatorsMixin):
     """The result of a method on a picture; shows itself in a notebook, and is a label map to NumPy.
 
-    ``np.asarray(result)``, ``plt.imshow(result)`` and any scikit-image function that takes a label map work.
+    ``np.asarray(result)``, ``plt.imshow(result)`` and any scikit-image function that takes a label map work, and
+    ``result == 2`` is a mask: arithmetic, comparison, indexing and array methods are those of `numpy`.
 
     Attributes
     ----------
@@ -372,6 +387,8 @@ class Segmentation:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"labels are {array.dtype}; as {np.dtype(dtype)} they have to be copied")
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -379,6 +396,24 @@ class Segmentation:
     def shape(self) -> tuple[int, int]:
         """The label map's (H, W)."""
         return tuple(self.labels.shape)  # type: ignore[return-value]
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(out, Segmentation) for out in options.get("out", ())):
+            return NotImplemented  # a result is not written to
+        return getattr(ufunc, method)(*(x.numpy() if isinstance(x, Segmentation) else x for x in inputs), **options)
+
+    __hash__ = object.__hash__  # two results are compared pixel by pixel, but each is an object of its own
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.numpy()[index]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getattr__(self, name: str) -> Any:  # what is not found here: dtype, min, reshape, … of the array
+        if name.startswith("_") or name in self.__dataclass_fields__:
+            raise AttributeError(f"a Segmentation has no {name!r}")
+        return getattr(self.numpy(), name)
 
     def overlay(self, **options: Any) -> Tensor:
         """Label colors over the picture (3, H, W) in [0, 1]; see `seglab.labels.overlay`."""
