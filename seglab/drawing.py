@@ -226,6 +226,8 @@ def _draw_picture(ax: Axes, panel: Picture) -> None:
         interpolation="nearest" if max(values.shape[:2]) <= SMALL else "auto",
     )
     bare(ax)
+    for spine in ax.spines.values():  # a frame: a picture may be white to its edge
+        spine.set(visible=True, color="#999999")
 
 
 def _draw_lines(ax: Axes, panel: Lines, image: Any = None) -> None:

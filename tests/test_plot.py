@@ -35,7 +35,10 @@ def test_style_ends_with_its_block():
     with plot.style():
         assert mpl.rcParams["axes.titlesize"] == 13
     plot.show(np.zeros((3, 3)))
-    plot.draw(Bars(title="", values=[1.0]))
+    bars = Bars(title="", values=[1.0])
+    assert plot.draw(bars).title.get_fontsize() == 13  # the look, though the block is over
+    with plot.style(**{"axes.titlesize": 7}):
+        assert plot.draw(bars).title.get_fontsize() == 7  # a caller's own changes are kept
     assert dict(mpl.rcParams) == before
 
 

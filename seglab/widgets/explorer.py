@@ -75,7 +75,7 @@ class Explorer(Widget):
         self.sources = {source.name: source for source in sources}
         self._result: Segmentation | None = None
         self._slots: dict[int, animation.Slot] = {}
-        self._shown: tuple[str, int] | None = None
+        self._shown: _pictures.Source | None = None
         self._soon = Debouncer(self._compute, delay, later)
         values = self._started()
         super().__init__(
@@ -127,7 +127,6 @@ class Explorer(Widget):
         self.sources[source.name] = source
         self.pictures = list(self.sources)
         if self.picture == name:  # the same name again, perhaps with other pixels
-            self._shown = None
             self._soon()
         self.picture = name
 
@@ -156,8 +155,8 @@ class Explorer(Widget):
         picture, labels = result.image.cpu(), result.labels.cpu()
         said = list(result.state.panels(result.image))
         with self.hold_sync():
-            if self._shown != (source.name, id(source)):
-                self._shown = (source.name, id(source))
+            if self._shown is not source:
+                self._shown = source
                 self.base = animation.picture_png(picture)
                 self.height, self.width = picture.shape[-2:]
             self.fill = animation.fill_layer(labels)

@@ -101,6 +101,7 @@ def test_without_a_kernel_an_animated_picture_is_left(player):
 
 
 def test_the_page_holds_every_frame_and_asks_the_network_for_nothing(player, tmp_path):
+    player.note = "a text that would </script> end the data"
     page = player.save_html(tmp_path / "p.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
     assert len(data["frames"]) == 5
