@@ -108,7 +108,7 @@ def distinct_features(
     if color_space == "gray":
         image = to_color_space(image, "gray")
     colors = _distinct_colors(image)
-    values = to_color_space(colors.values.T[:, :, None], color_space)[:, :, 0].T.contiguous()  # (D, U, 1) to (U, D)
+    values = to_color_space(colors.values.T[:, :, None], color_space)[:, :, 0].T  # (D, U, 1) to (U, D)
     return Distinct(values, colors.counts, colors.inverse)
 
 
@@ -195,7 +195,7 @@ def _each_alone(features: Tensor) -> Distinct:
 def _distinct_colors(image: Tensor) -> Distinct:
     """The different colors (U, C) of a picture (C, H, W), in lexicographic order."""
     levels = image * 255
-    if levels.frac().any():  # not an 8-bit picture
+    if levels.frac().amax() > 0:  # not an 8-bit picture
         return distinct(image.flatten(1).T)
     code = levels[0]
     for channel in levels[1:]:

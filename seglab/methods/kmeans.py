@@ -1,14 +1,14 @@
 """k-means: K centers, each pixel with the nearest one, each center in the middle of its pixels.
 
 Minimizes the inertia, the sum over all pixels of the squared distance to the nearest center, by Lloyd's iteration:
-assign, update, and again, until no pixel changes sides. Neither half can raise the inertia, so that it ends.
+update, assign, and again, until no pixel changes sides. Neither half can raise the inertia, so it comes to an end.
 
 Lloyd, 1982, Least squares quantization in PCM, IEEE Trans. Information Theory 28(2), 10.1109/TIT.1982.1056489.
 Arthur & Vassilvitskii, 2007, k-means++: the advantages of careful seeding, SODA.
 
-*Differs from the papers*: works on the distinct colors, weighted by their counts (the same result); k-means++ draws
-a few candidates for each center and keeps the best, as the paper's section 6 suggests and scikit-learn does; a center
-that loses all its pixels moves to the pixel that is farthest from its own.
+*Differs from the papers*: works on the distinct colors, weighted by their counts, with the same result; k-means++
+draws a few candidates for each center and keeps the best, as section 6 of its paper suggests and scikit-learn does; a
+center that loses all its pixels moves to the pixel that is farthest from its own.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from seglab.panels import Histogram, Panel, Scatter
 from seglab.params import param
 from seglab.segmenter import Segmenter, State, Status, generator
 
-__all__ = ["KMeans", "KMeansState", "assign", "inertia", "kmeans_plus_plus", "relocate_empty", "update"]
+__all__ = ["Columns", "KMeans", "KMeansState", "assign", "inertia", "kmeans_plus_plus", "random_points", "update"]
 
 _SHOWN = 2000  # points in a scatter plot
-_BLOCK = 1 << 22  # distances computed at once: 16 MB in float32
+_BLOCK = {"cpu": 1 << 18}  # distances computed at once: 1 MB in float32 stays in a processor's cache
+_BLOCK_ELSEWHERE = 1 << 25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +46,9 @@ class KMeansState(State):
     nearest
         (U,) int64: the index of the center that is nearest to each distinct point.
     points
-        The distinct points (U, D) with their counts, and the point of each pixel; the same in all states.
+        The distinct points (U, D), their counts, and the point of each pixel; the same in all states.
+    columns
+        The points as `assign` and `update` take them; the same in all states.
     path
         The centers of the earlier steps, each (K, D).
     """
@@ -53,6 +56,7 @@ class KMeansState(State):
     centers: Tensor
     nearest: Tensor
     points: Distinct
+    columns: Columns
     shape: tuple[int, int]
     color_space: ColorSpace = "lab"
     window: int = 1
@@ -161,15 +165,15 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
     def init(self, image: Tensor) -> KMeansState:
         """The starting centers, and the first assignment."""
         points = distinct_features(image, self.color_space, self.spatial_weight, self.window)
-        if len(points) < self.n_clusters:
-            code, centers = Status.DEGENERATE, _padded(points.values, self.n_clusters)
-        else:
-            code, centers = Status.RUNNING, self._starting_centers(points)
+        columns = Columns.of(points.values, points.counts)
+        few = len(points) < self.n_clusters
+        centers = _padded(points.values, self.n_clusters) if few else self._starting_centers(points)
         return KMeansState(
-            code=code,
+            code=Status.DEGENERATE if few else Status.RUNNING,
             centers=centers,
-            nearest=assign(points.values, centers),
+            nearest=assign(columns, centers),
             points=points,
+            columns=columns,
             shape=(image.shape[1], image.shape[2]),
             color_space=self.color_space,
             window=self.window,
@@ -177,20 +181,14 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
 
     def step(self, image: Tensor, state: KMeansState) -> KMeansState:
         """Move each center to the mean of its points, then give each point its nearest center."""
-        values, counts = state.points.values, state.points.counts
-        centers = update(values, counts, state.nearest, state.centers)
-        nearest = assign(values, centers)
+        centers = update(state.columns, state.nearest, state.centers)
+        nearest = assign(state.columns, centers)
         settled = (nearest == state.nearest).all()
         if self.tol > 0:
             settled = settled | ((centers - state.centers).norm(dim=1).amax() <= self.tol)
-        return replace(
-            state,
-            n_iter=state.n_iter + 1,
-            code=Status.after(state.n_iter + 1, self.max_iter, settled),
-            centers=centers,
-            nearest=nearest,
-            path=(*state.path, state.centers),
-        )
+        n_iter, path = state.n_iter + 1, (*state.path, state.centers)
+        code = Status.after(n_iter, self.max_iter, settled)
+        return replace(state, n_iter=n_iter, code=code, centers=centers, nearest=nearest, path=path)
 
     def _starting_centers(self, points: Distinct) -> Tensor:
         values, counts = points.values, points.counts
@@ -201,22 +199,21 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
                     "check color_space, spatial_weight and window"
                 )
             return self.centers.to(values)
-        if self.start == "random":
-            return random_points(values, counts, self.n_clusters, generator(self.seed))
-        return kmeans_plus_plus(values, counts, self.n_clusters, generator(self.seed))
+        draw = random_points if self.start == "random" else kmeans_plus_plus
+        return draw(values, counts, self.n_clusters, generator(self.seed))
 
 
 def kmeans_plus_plus(
     values: Tensor, counts: Tensor, n_clusters: int, rng: torch.Generator, n_candidates: int | None = None
 ) -> Tensor:
-    """Draw starting centers among the points, each with a probability that grows with its distance to the others.
+    """Draw starting centers among the points, each the likelier the farther it lies from those before it.
 
     Parameters
     ----------
     values, counts
         (U, D) different points, and how often each occurs (U,).
     n_clusters
-        K; at most U different centers can be drawn.
+        K.
     rng
         A generator on the CPU.
     n_candidates
@@ -226,101 +223,160 @@ def kmeans_plus_plus(
     Returns
     -------
     Tensor
-        (K, D).
+        (K, D): K of the points, all different if there are K different ones.
     """
     tries = 2 + int(math.log(n_clusters)) if n_candidates is None else n_candidates
     draws = torch.rand(n_clusters, tries, generator=rng, dtype=torch.float64).to(values.device)
-    weights = counts.to(values.dtype)
-    chosen = _draw(weights, draws[0, :1])
-    closest = _squared_distances(values, values[chosen])[0]  # (U,), D²
+    centered, weights = values - values.mean(dim=0), counts.to(values.dtype)
+    index = _draw(weights, draws[0, :1])
+    chosen, closest = [index], _squared_distances(centered, index)[0]  # (U,), D²
     for k in range(1, n_clusters):
         candidates = _draw(weights * closest, draws[k])
-        remaining = torch.minimum(_squared_distances(values, values[candidates]), closest)  # (tries, U)
-        best = (remaining @ weights).argmin()
-        chosen = torch.cat([chosen, candidates[best][None]])
-        closest = remaining[best]
-    return values[chosen]
+        remaining = torch.minimum(_squared_distances(centered, candidates), closest)  # (tries, U)
+        best = (remaining @ weights).argmin(dim=0, keepdim=True)
+        chosen.append(candidates[best])
+        closest = remaining[best][0]
+    return values[torch.cat(chosen)]
 
 
 def random_points(values: Tensor, counts: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """Draw n different points (n, D) ∝ their counts, without putting back: the n first of an exponential race."""
+    """Draw n of the points, (n, D), all different, frequent ones more often.
+
+    Without putting back, ∝ counts: the first n arrivals of an exponential race.
+    """
     arrivals = torch.empty(len(values), dtype=torch.float64).exponential_(generator=rng).to(values.device) / counts
     return values[arrivals.topk(n, largest=False).indices]
 
 
-def assign(values: Tensor, centers: Tensor) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Points prepared once for `assign` and `update`, one column each.
+
+    Attributes
+    ----------
+    x
+        (D + 1, U) the points less their mean, over a row of ones.
+    weighted
+        (D + 1, U) the same times the points' counts.
+    mean
+        (D,) the mean of all pixels. Far from it the terms of a squared distance are large and nearly cancel.
+    """
+
+    x: Tensor
+    weighted: Tensor
+    mean: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, counts: Tensor | None = None) -> Columns:
+        """From points (U, D) and how often each occurs (U,), once if that is not given."""
+        if counts is None:
+            mean = values.mean(dim=0)
+        else:
+            weights = counts.to(values.dtype)
+            mean = weights @ values / weights.sum()
+        x = torch.cat([(values - mean).T, torch.ones_like(values[:, 0])[None]])
+        return cls(x, x if counts is None else x * weights, mean)
+
+
+def assign(points: Tensor | Columns, centers: Tensor) -> Tensor:
     """The index (U,) int64 of the center (K, D) nearest to each point (U, D); of equally near ones, the first.
 
     One matrix product: ‖x − c‖² = ‖x‖² − 2x·c + ‖c‖², where ‖x‖² is the same for all centers and is left out.
-    Both sides are first moved to the middle of the centers, because large equal parts would cancel and take with
-    them the last digits of what remains.
+
+    Examples
+    --------
+    >>> assign(torch.tensor([[0.0], [0.4], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]])).tolist()
+    [0, 0, 0, 1]
     """
-    middle = centers.mean(dim=0)
-    c = centers - middle
-    rows = max(1, _BLOCK // len(c))
-    blocks = [
-        _first_lowest(torch.addmm(c.square().sum(dim=1, keepdim=True), c, (x - middle).T, alpha=-2))
-        for x in values.split(rows)
-    ]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+    points = points if isinstance(points, Columns) else Columns.of(points)
+    c = centers - points.mean
+    factors = torch.cat([-2 * c, c.square().sum(dim=1, keepdim=True)], dim=1)  # (K, D + 1)
+    nearest = [_first_lowest(factors @ x) for x in points.x.split(_rows(c), dim=1)]
+    return torch.cat(nearest)
 
 
-def update(values: Tensor, counts: Tensor, nearest: Tensor, centers: Tensor) -> Tensor:
-    """The mean (K, D) of each center's points, weighted by their counts.
+def update(points: Tensor | Columns, nearest: Tensor, centers: Tensor, counts: Tensor | None = None) -> Tensor:
+    """The mean (K, D) of each center's points.
 
-    ``centers`` are the present ones: where one has no points, it moves to the point that is farthest from its own
-    center (see `relocate_empty`), or stays if there is none at a distance.
+    Parameters
+    ----------
+    points
+        (U, D), or their `Columns`.
+    nearest
+        (U,) the index of the center of each point.
+    centers
+        (K, D) the present centers. One without points moves to the point that is farthest from its own center, the
+        next to the second farthest; if there is none at any distance, it stays.
+    counts
+        (U,) how often each point occurs; once by default.
+
+    Examples
+    --------
+    >>> update(torch.tensor([[0.0], [0.5], [0.9]]), torch.tensor([0, 0, 1]), torch.tensor([[0.0], [1.0]])).tolist()
+    [[0.25], [0.8999...]]
     """
-    k = len(centers)
-    empty = torch.bincount(nearest, minlength=k)[:k] == 0
+    points = points if isinstance(points, Columns) else Columns.of(points, counts)
+    empty = torch.ones(len(centers), dtype=torch.bool, device=centers.device).index_fill_(0, nearest, False)
     if empty.device.type != "cpu" or empty.any():  # on a device, looking would wait; there it is done each time
-        nearest = relocate_empty(values, nearest, centers, empty)
-    middle = centers.mean(dim=0)
-    members = torch.zeros(k, len(values), dtype=values.dtype, device=values.device)
-    members.scatter_(0, nearest[None], counts.to(values.dtype)[None])  # (K, U)
-    sizes = members.sum(dim=1, keepdim=True)
-    means = members @ (values - middle) / sizes.clamp(min=1) + middle
+        nearest = _relocate(points, nearest, centers, empty)
+    sums = torch.zeros(len(centers), len(points.x), dtype=torch.float64, device=centers.device)  # (K, D + 1)
+    rows = _rows(centers)
+    for x, index in zip(points.weighted.split(rows, dim=1), nearest.split(rows), strict=True):
+        sums += _one_hot(index, len(centers), x.dtype) @ x.T
+    sizes = sums[:, -1:]
+    means = (sums[:, :-1] / sizes.clamp(min=1)).to(centers.dtype) + points.mean
     return torch.where(sizes > 0, means, centers)
 
 
-def relocate_empty(values: Tensor, nearest: Tensor, centers: Tensor, empty: Tensor) -> Tensor:
-    """Give each center without points (``empty``, (K,) bool) one of those that are farthest from their own center.
-
-    Returns the changed ``nearest`` (U,). The first empty center takes the farthest point, the second the second
-    farthest; points that lie on their center are left where they are.
-    """
+def inertia(values: Tensor, counts: Tensor, centers: Tensor, nearest: Tensor) -> Tensor:
+    """The sum over all pixels of the squared distance to their center, a 0-d float64 tensor."""
     distance = (values - centers[nearest]).square().sum(dim=1)
-    far = distance.topk(min(len(centers), len(values)))
+    return distance.double() @ counts.double()
+
+
+def _relocate(points: Columns, nearest: Tensor, centers: Tensor, empty: Tensor) -> Tensor:
+    """The changed ``nearest``: the first ``empty`` center (K,) takes the farthest point, the next the second, …
+
+    Points that lie on their center are left where they are.
+    """
+    distance = (points.x[:-1] - (centers - points.mean)[nearest].T).square().sum(dim=0)
+    far = distance.topk(min(len(centers), len(nearest)))
     takers = torch.argsort(~empty, stable=True)[: len(far.indices)]  # the empty ones first
     moves = empty[takers] & (far.values > 0)
     return nearest.scatter(0, far.indices, torch.where(moves, takers, nearest[far.indices]))
 
 
-def inertia(values: Tensor, counts: Tensor, centers: Tensor, nearest: Tensor) -> Tensor:
-    """The sum of squared distances of all pixels to their centers, a 0-d float64 tensor."""
-    distance = (values - centers[nearest]).square().sum(dim=1)
-    return distance.double() @ counts.double()
+def _rows(centers: Tensor) -> int:
+    """How many points to take at once."""
+    return max(1, _BLOCK.get(centers.device.type, _BLOCK_ELSEWHERE) // len(centers))
 
 
 def _first_lowest(distance: Tensor) -> Tensor:
-    """The row (U,) of the first minimum in each column of (K, U); overwrites its argument.
+    """The first row (U,) in which each column of (K, U) is at its minimum; overwrites ``distance``.
 
-    The same as ``distance.argmin(0)``, in three passes that vectorize: argmin takes up to 30 times longer on a CPU.
+    The same as ``distance.argmin(0)``, in passes that vectorize: on a CPU argmin takes many times longer.
     """
     k = len(distance)
-    lowest = distance.le_(distance.amin(dim=0))  # 1 where a minimum is reached, 0 elsewhere
     height = torch.arange(k, 0, -1, dtype=distance.dtype, device=distance.device)[:, None]
-    return k - lowest.mul_(height).amax(dim=0).long()
+    return k - distance.le_(distance.amin(dim=0)).mul_(height).amax(dim=0).long()
 
 
-def _squared_distances(values: Tensor, centers: Tensor) -> Tensor:
-    """(K, U), exact: 0 where a point lies on a center, so that no point is drawn twice."""
-    return torch.stack([(values - c).square().sum(dim=1) for c in centers])
+def _one_hot(index: Tensor, k: int, dtype: torch.dtype) -> Tensor:
+    """(K, U), 1 in the row that ``index`` (U,) names."""
+    numbers = torch.arange(k, dtype=dtype, device=index.device)[:, None]
+    return torch.eq(index.to(dtype), numbers, out=torch.empty(k, len(index), dtype=dtype, device=index.device))
+
+
+def _squared_distances(values: Tensor, index: Tensor) -> Tensor:
+    """(T, U) from the points that ``index`` (T,) names to all; exactly 0 to themselves, so that none is drawn twice."""
+    lengths, centers = values.square().sum(dim=1), values[index]
+    constant = lengths + lengths[index][:, None]
+    return torch.addmm(constant, centers, values.T, alpha=-2).clamp_(min=0).scatter_(1, index[:, None], 0.0)
 
 
 def _draw(weights: Tensor, draws: Tensor) -> Tensor:
     """Indices drawn ∝ ``weights`` (U,), from uniform ``draws`` (T,) in [0, 1)."""
-    total = weights.double().cumsum(dim=0)
+    total = weights.cumsum(dim=0, dtype=torch.float64)
     return torch.searchsorted(total, draws * total[-1], right=True).clamp(max=len(weights) - 1)
 
 
