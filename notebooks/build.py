@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import base64
 import copy
 import hashlib
+import io
 import os
 import re
 import sys
@@ -30,6 +32,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "source"
@@ -39,6 +42,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's own marks an
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 TAGS = {"exercise", "check", "wrong"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PALETTE = 30_000  # bytes; larger figures get a palette
 SECONDS = 120  # what a chapter may take from restart to its last cell, on two cores
 
 _PROGRESS = re.compile(r"\r|\d+%\|")  # a bar in text
@@ -313,7 +317,23 @@ def _tidy_bundle(output: NotebookNode) -> bool:
     for kind in ("text/plain", "text/html"):
         if isinstance(data.get(kind), str):
             data[kind] = _ADDRESS.sub(" at 0x…", data[kind])
+    if isinstance(data.get("image/png"), str):
+        data["image/png"] = _smaller(data["image/png"])
     return True
+
+
+def _smaller(figure: str) -> str:
+    """A figure (base64) in a palette of 256 colors where that saves something: photographs take a third."""
+    png = base64.b64decode(figure)
+    if len(png) < PALETTE:
+        return figure
+    with Image.open(io.BytesIO(png)) as picture:
+        see_through = picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255
+        if picture.mode == "P" or see_through or getattr(picture, "is_animated", False):
+            return figure
+        buffer = io.BytesIO()
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode() if buffer.tell() < len(png) else figure
 
 
 # ----------------------------------------------------------------------------------------------------------- in step?

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
 
 from .test_chapters import rules_broken, verdicts
 
@@ -225,6 +229,28 @@ def test_tidying_keeps_a_widgets_picture_and_drops_the_widget(build):
         new_output("display_data", data={**view, "text/html": "<img>"}),
     )
     assert [sorted(output.data) for output in outputs] == [["image/png", "text/plain"], ["text/html", "text/plain"]]
+
+
+def png(*pages: np.ndarray) -> str:
+    """Pictures as a PNG, animated if there are several, in base64."""
+    first, *others = map(Image.fromarray, pages)
+    buffer = io.BytesIO()
+    first.save(buffer, "PNG", **({"save_all": True, "append_images": others} if others else {}))
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_tidying_makes_figures_of_photographs_smaller_and_leaves_others(build):
+    noise = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype=np.uint8)
+    pale = np.dstack([noise, np.full((120, 150), 100, np.uint8)])
+    kept = [png(noise[:20, :20]), png(noise, noise[::-1]), png(pale)]  # small; a player's frames; see-through
+    outputs = tidied(build, *(new_output("display_data", data={"image/png": data}) for data in [png(noise), *kept]))
+    made, *others = (output.data["image/png"] for output in outputs)
+    assert others == kept
+    assert len(made) < len(png(noise)) / 2
+    with Image.open(io.BytesIO(base64.b64decode(made))) as picture:
+        shown = np.asarray(picture.convert("RGB")).astype(int)
+    assert shown.shape == noise.shape
+    assert np.abs(shown - noise).mean() < 20  # the worst there is: every pixel another color
 
 
 def test_tidying_drops_bars_and_addresses_and_joins_prints(build):
