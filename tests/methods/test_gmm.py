@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,18 @@ from torch import Tensor
 from seglab import gaussians
 from seglab.datasets import shapes
 from seglab.features import pixel_features
-from seglab.gaussians import Mixture, Samples, coefficients, e_step, log_joint, m_step, monomials, sufficient_statistics
-from seglab.methods import GaussianMixture, GaussianMixtureState, KMeans, select_components
+from seglab.gaussians import (
+    Mixture,
+    Samples,
+    coefficients,
+    e_step,
+    is_degenerate,
+    log_joint,
+    m_step,
+    monomials,
+    sufficient_statistics,
+)
+from seglab.methods import ComponentCurve, GaussianMixture, GaussianMixtureState, KMeans, select_components
 from seglab.panels import Bars, Histogram, Picture, Scatter
 from seglab.segmenter import Status
 
@@ -173,10 +184,11 @@ def test_both_steps_are_the_loops_over_pixels_and_components(d, covariance_type)
 
 def test_blocks_change_nothing(monkeypatch):
     samples, mixture = random_samples(3, n=1000), random_mixture(4, 3)
-    whole = *e_step(samples, mixture), log_joint(samples, mixture)
+    resp = torch.rand(4, 1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = *e_step(samples, mixture), log_joint(samples, mixture), sufficient_statistics(samples, resp)
     monkeypatch.setitem(gaussians._BLOCK, "cpu", 1)  # the least block, 256 colors
     monkeypatch.setattr(gaussians, "_KEPT", 0)
-    parts = *e_step(samples, mixture), log_joint(samples, mixture)
+    parts = *e_step(samples, mixture), log_joint(samples, mixture), sufficient_statistics(samples, resp)
     assert len(list(samples.blocks())) == 4
     for a, b in zip(whole, parts, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
@@ -350,6 +362,14 @@ def test_a_component_that_collapses_ends_the_run_with_what_was_before():
     assert float(narrow) == pytest.approx(1e-6, rel=1e-3)  # what the regularization leaves
 
 
+@pytest.mark.parametrize(("variance", "degenerate"), [(1e-10, False), (1e-14, True), (0.0, True), (-1e-9, True)])
+def test_a_spread_of_the_size_of_rounding_is_none(variance, degenerate):
+    samples, covariances = random_samples(2), 0.1 * torch.eye(2, dtype=torch.float64).repeat(3, 1, 1)
+    covariances[1, 0, 0] = variance
+    mixture = Mixture(torch.full((3,), 1 / 3, dtype=torch.float64), torch.zeros(3, 2).double(), covariances)
+    assert bool(is_degenerate(samples, mixture)) is degenerate
+
+
 def test_a_component_without_support_waits_with_weight_zero():
     samples = random_samples(2)
     resp = torch.zeros(2, len(samples.counts), dtype=torch.float64)
@@ -461,6 +481,7 @@ def test_shows_the_components_over_the_colors(channels):
         return
     assert isinstance(first, Histogram)
     assert float(first.counts.sum()) == 600
+    torch.testing.assert_close(first.edges[[0, -1]].float(), torch.stack([image.min(), image.max()]))
     assert set(first.curves) == {"0", "1", "2", "mixture"}
     torch.testing.assert_close(sum(first.curves[k] for k in "012"), first.curves["mixture"])
     inside = float(first.curves["mixture"].sum())  # the rest lies beyond the darkest and the lightest pixel
@@ -487,6 +508,12 @@ def test_selects_as_many_components_as_there_are():
     panel = curve.panel()
     assert panel.marks == {"lowest BIC": 3.0}
     assert len(panel.curves["BIC"]) == 5
+
+
+def test_the_best_size_has_the_lowest_bic_and_is_the_smallest_of_equals():
+    scores = [(5.0, 5.0), (3.0, 4.0), (3.0, 2.0)]  # BIC, AIC
+    states = tuple(SimpleNamespace(bic=bic, aic=aic) for bic, aic in scores)
+    assert ComponentCurve(n_components=(1, 2, 3), states=states).best == 2
 
 
 def test_monomials_and_coefficients_are_one_scalar_product():

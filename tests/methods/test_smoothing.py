@@ -221,6 +221,14 @@ def test_two_labels_come_near_to_the_exact_cut(smoothing, connectivity):
     assert right[-1] > right[0] + 0.1
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-4])
+def test_mean_field_stops_once_no_probability_moves_by_more(tol):
+    states = run(posterior(3, 10, 11), beta=0.5, smoothing="mean_field", tol=tol)
+    moves = [float((b.q - a.q).abs().max()) for a, b in itertools.pairwise(states)]
+    assert states[-1].status is Status.CONVERGED
+    assert moves[-1] <= tol < min(moves[:-1])
+
+
 # The method
 
 
