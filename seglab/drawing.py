@@ -31,6 +31,7 @@ MAX_POINTS = 3000  # of a scatter; more only cost time and hide each other
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", "-.", ":")
 INK = "#222222"
+MARK_COLORS = (INK, "#D55E00", "#009E73", "#CC79A7")
 
 STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -159,10 +160,20 @@ def _draw_histogram(ax: Axes, panel: Histogram) -> None:
         ax.plot(middle, array(y), **_line(name, k), label=name)
     _marks(ax, panel.marks)
     ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(bottom=0)
+    top, cut = _top(counts)
+    ax.set_ylim(0, top)
     ax.set_xlabel(panel.x_label)
-    ax.set_ylabel("pixels")
+    ax.set_ylabel("pixels (tallest cut)" if cut else "pixels")
     _legend(ax, bool(panel.curves) or bool(panel.marks))
+
+
+def _top(counts: np.ndarray) -> tuple[float, bool]:
+    """Where a histogram ends, and whether bars are cut: a few far above the rest would flatten all others."""
+    ordered = np.sort(counts)[::-1]
+    rest = float(ordered[3]) if len(ordered) >= 16 else 0.0
+    if rest > 0 and ordered[0] > 4 * rest:
+        return 1.6 * rest, True
+    return 1.08 * float(ordered[0]) or 1.0, False
 
 
 def _draw_scatter(ax: Any, panel: Scatter) -> None:
@@ -296,14 +307,14 @@ def _line(name: str, k: int) -> dict[str, Any]:
 
 def _marks(ax: Axes, marks: Mapping[str, float]) -> None:
     for k, (name, x) in enumerate(marks.items()):
-        color = _label_color(int(name)) if name.isdigit() else INK
+        color = _label_color(int(name)) if name.isdigit() else MARK_COLORS[k % len(MARK_COLORS)]
         ax.axvline(float(x), color=color, linestyle=LINE_STYLES[(k + 1) % 4], linewidth=2, label=name)
 
 
 def _legend(ax: Axes, wanted: bool) -> None:
     names = ax.get_legend_handles_labels()[1]
     if wanted and 0 < len(names) <= 8:
-        ax.legend(loc="best", handlelength=1.6, borderpad=0.3, labelspacing=0.2)
+        ax.legend(loc="best", handlelength=2.2, borderpad=0.3, labelspacing=0.2)
 
 
 def limits(panels: Sequence[Panel]) -> tuple | None:
@@ -331,7 +342,7 @@ def _box(panel: Panel) -> tuple[float, float, float, float] | None:
     if isinstance(panel, Histogram):
         edges = array(panel.edges)
         # densities may be narrow and high: they are cut rather than let flatten the histogram
-        return float(edges[0]), float(edges[-1]), 0.0, float(array(panel.counts).max())
+        return float(edges[0]), float(edges[-1]), 0.0, _top(array(panel.counts))[0] / 1.05  # `limits` adds room
     if isinstance(panel, Scatter) and np.shape(panel.points)[1] == 2:
         marked = [] if panel.centers is None else [array(panel.centers)]
         low, high = _ends(np.concatenate([array(panel.points), *marked, *(array(p) for p in panel.paths)]))

@@ -174,6 +174,18 @@ def test_a_flat_axis_does_not_magnify_round_off():
     assert high - low > 5
 
 
+def test_one_bar_does_not_flatten_a_histogram():
+    counts = np.full(32, 10.0)
+    even = plot.draw(Histogram(title="", edges=np.arange(33), counts=counts))
+    assert (even.get_ylabel(), even.get_ylim()[1] > 10) == ("pixels", True)
+    counts[0] = 1000
+    panel = Histogram(title="", edges=np.arange(33), counts=counts)
+    for bounds in (None, plot.limits([panel])):
+        ax = plot.draw(panel, bounds=bounds)
+        assert 10 < ax.get_ylim()[1] < 20
+        assert ax.get_ylabel() == "pixels (tallest cut)"  # said, not done silently
+
+
 def test_filmstrip_shows_first_and_last_with_their_panels(scene):
     trace = KMeans(n_clusters=3).trace(scene.image)
     assert len(trace) >= 3

@@ -132,7 +132,7 @@ function render({ model, el }) {
   };
   const paintText = () => {
     setText(status, model.get("status")); setText(error, model.get("error")); setText(note, model.get("note"));
-    if (code.value !== model.get("code")) { code.value = model.get("code"); setText(copied, ""); }
+    if (code.value !== model.get("code")) { code.value = model.get("code"); code.rows = code.value.split("\n").length + 1; setText(copied, ""); }
     node.classList.toggle("seglab-busy", model.get("busy"));
   };
   const paintLook = () => { look.refresh(); stage.look(model.get("show"), model.get("alpha")); };
