@@ -1,7 +1,8 @@
 """The methods, one file each; importing the package registers them all."""
 
-from seglab.methods.gmm import ComponentCurve, GaussianMixture, GaussianMixtureState, select_components
+from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
+from seglab.methods.selection import ComponentCurve, select_components
 from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
 from seglab.methods.thresholding import Thresholding, ThresholdingState
 

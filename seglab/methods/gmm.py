@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -39,12 +39,12 @@ from seglab.gaussians import (
     sufficient_statistics,
 )
 from seglab.image import ColorSpace
-from seglab.methods.kmeans import KMeans, KMeansState, assign, random_points
-from seglab.panels import Bars, Curve, Histogram, Panel, Picture, Scatter
+from seglab.methods.kmeans import KMeans, KMeansState, random_points
+from seglab.panels import Bars, Histogram, Panel, Picture, Scatter
 from seglab.params import param
 from seglab.segmenter import Segmenter, State, Status, generator
 
-__all__ = ["ComponentCurve", "GaussianMixture", "GaussianMixtureState", "select_components"]
+__all__ = ["GaussianMixture", "GaussianMixtureState"]
 
 _WHITE = {"lab": 100.0, "luv": 100.0}  # from black to white; 1 in the other color spaces
 
@@ -273,8 +273,7 @@ class GaussianMixture(Segmenter[GaussianMixtureState], name="gmm"):
             tol=0.01 * _WHITE.get(self.color_space, 1.0),
             seed=self.seed,
         )
-        clusters = cast(KMeansState, kmeans.segment(image).state)
-        nearest = assign(samples.values.T, clusters.centers.to(samples.values) - samples.center)
+        nearest = cast(KMeansState, kmeans.segment(image).state).nearest  # of the same different colors, in their order
         resp = (nearest == torch.arange(self.n_components, device=nearest.device)[:, None]).to(samples.values)
         return m_step(samples, sufficient_statistics(samples, resp), self.covariance_type, self._epsilon)
 
@@ -287,75 +286,6 @@ class GaussianMixture(Segmenter[GaussianMixtureState], name="gmm"):
         whole = sufficient_statistics(samples, torch.ones_like(samples.counts)[None])
         covariance = m_step(samples, whole, self.covariance_type, self._epsilon).covariances
         return Mixture(samples.counts.new_full((k,), 1 / k), means, covariance.expand(k, -1, -1))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ComponentCurve:
-    """How well mixtures of several sizes explain a picture.
-
-    Attributes
-    ----------
-    n_components
-        The sizes.
-    states
-        The fitted mixtures, one for each size.
-    """
-
-    n_components: tuple[int, ...]
-    states: tuple[GaussianMixtureState, ...]
-
-    @property
-    def bic(self) -> list[float]:
-        """The Bayesian information criterion of each size."""
-        return [state.bic for state in self.states]
-
-    @property
-    def aic(self) -> list[float]:
-        """Akaike's information criterion of each size."""
-        return [state.aic for state in self.states]
-
-    @property
-    def best(self) -> int:
-        """The size with the lowest BIC, the smallest of equals."""
-        return min(zip(self.bic, self.n_components, strict=True))[1]
-
-    def panel(self) -> Curve:
-        """Both criteria, with a mark at the best size."""
-        curves = {"BIC": self.bic, "AIC": self.aic}
-        marks = {"lowest BIC": float(self.best)}
-        return Curve(title="How many components?", x=self.n_components, curves=curves, marks=marks, x_label="K")
-
-
-def select_components(
-    image: Any, n_components: Iterable[int] = range(1, 9), method: GaussianMixture | None = None
-) -> ComponentCurve:
-    """Fit mixtures of several sizes to a picture, to compare them by BIC and AIC.
-
-    Parameters
-    ----------
-    image
-        Anything that `seglab.image.as_image` takes.
-    n_components
-        The sizes.
-    method
-        The other hyper-parameters; the defaults where none is given.
-
-    Notes
-    -----
-    The criteria take pixels for independent draws from a mixture of Gaussians. Those of a photograph are neither, so
-    its curve may fall for as long as one looks: choose by its bend.
-
-    Examples
-    --------
-    >>> from seglab import datasets
-    >>> select_components(datasets.shapes(height=32, width=32).image, (1, 2, 3)).n_components
-    (1, 2, 3)
-    """
-    method = GaussianMixture() if method is None else method
-    sizes = tuple(n_components)
-    results = (dataclasses.replace(method, n_components=size).segment(image) for size in sizes)
-    states = tuple(cast(GaussianMixtureState, result.state) for result in results)
-    return ComponentCurve(n_components=sizes, states=states)
 
 
 def _spread(of_colors: Tensor, samples: Samples) -> Tensor:
