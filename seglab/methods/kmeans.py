@@ -22,6 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from seglab.clusters import Columns, Lloyd, assign, update
 from seglab.features import Distinct, center_colors, distinct_features
 from seglab.image import ColorSpace
 from seglab.panels import Histogram, Panel, Scatter
@@ -31,8 +32,6 @@ from seglab.segmenter import Segmenter, State, Status, generator
 __all__ = ["Columns", "KMeans", "KMeansState", "assign", "inertia", "kmeans_plus_plus", "random_points", "update"]
 
 _SHOWN = 2000  # points in a scatter plot
-_BLOCK = {"cpu": 1 << 18}  # distances computed at once: 1 MB in float32 stays in a processor's cache
-_BLOCK_ELSEWHERE = 1 << 25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,7 +182,23 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
         """Move each center to the mean of its points, then give each point its nearest center."""
         centers = update(state.columns, state.nearest, state.centers)
         nearest = assign(state.columns, centers)
-        settled = (nearest == state.nearest).all()
+        return self._next(state, centers, nearest, (nearest == state.nearest).all())
+
+    def solve(self, image: Tensor, state: KMeansState) -> KMeansState | None:
+        """On a CPU, take the same steps by `seglab.clusters.Lloyd`, which looks only where labels may change."""
+        if state.centers.device.type != "cpu" or state.status is not Status.RUNNING:
+            return None
+        lloyd = Lloyd(state.columns, state.nearest, state.centers)
+        while state.status is Status.RUNNING:
+            if lloyd.some_are_empty:  # hardly ever
+                state = self.step(image, replace(state, nearest=lloyd.nearest))
+                lloyd = Lloyd(state.columns, state.nearest, state.centers)
+            else:
+                stayed = lloyd.step()
+                state = self._next(state, lloyd.centers, state.nearest, stayed)  # these labels come at the end
+        return replace(state, nearest=lloyd.nearest)
+
+    def _next(self, state: KMeansState, centers: Tensor, nearest: Tensor, settled: bool | Tensor) -> KMeansState:
         if self.tol > 0:
             settled = settled | ((centers - state.centers).norm(dim=1).amax() <= self.tol)
         n_iter, path = state.n_iter + 1, (*state.path, state.centers)
@@ -248,123 +263,10 @@ def random_points(values: Tensor, counts: Tensor, n: int, rng: torch.Generator) 
     return values[arrivals.topk(n, largest=False).indices]
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """Points prepared once for `assign` and `update`, one column each.
-
-    Attributes
-    ----------
-    x
-        (D + 1, U) the points less their mean, over a row of ones.
-    weighted
-        (D + 1, U) the same times the points' counts.
-    mean
-        (D,) the mean of all pixels. Far from it the terms of a squared distance are large and nearly cancel.
-    """
-
-    x: Tensor
-    weighted: Tensor
-    mean: Tensor
-
-    @classmethod
-    def of(cls, values: Tensor, counts: Tensor | None = None) -> Columns:
-        """From points (U, D) and how often each occurs (U,), once if that is not given."""
-        if counts is None:
-            mean = values.mean(dim=0)
-        else:
-            weights = counts.to(values.dtype)
-            mean = weights @ values / weights.sum()
-        x = torch.cat([(values - mean).T, torch.ones_like(values[:, 0])[None]])
-        return cls(x, x if counts is None else x * weights, mean)
-
-
-def assign(points: Tensor | Columns, centers: Tensor) -> Tensor:
-    """The index (U,) int64 of the center (K, D) nearest to each point (U, D); of equally near ones, the first.
-
-    One matrix product: ‖x − c‖² = ‖x‖² − 2x·c + ‖c‖², where ‖x‖² is the same for all centers and is left out.
-
-    Examples
-    --------
-    >>> assign(torch.tensor([[0.0], [0.4], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]])).tolist()
-    [0, 0, 0, 1]
-    """
-    points = points if isinstance(points, Columns) else Columns.of(points)
-    c = centers - points.mean
-    factors = torch.cat([-2 * c, c.square().sum(dim=1, keepdim=True)], dim=1)  # (K, D + 1)
-    nearest = [_first_lowest(factors @ x) for x in points.x.split(_rows(c), dim=1)]
-    return torch.cat(nearest)
-
-
-def update(points: Tensor | Columns, nearest: Tensor, centers: Tensor, counts: Tensor | None = None) -> Tensor:
-    """The mean (K, D) of each center's points.
-
-    Parameters
-    ----------
-    points
-        (U, D), or their `Columns`.
-    nearest
-        (U,) the index of the center of each point.
-    centers
-        (K, D) the present centers. One without points moves to the point that is farthest from its own center, the
-        next to the second farthest; if there is none at any distance, it stays.
-    counts
-        (U,) how often each point occurs; once by default.
-
-    Examples
-    --------
-    >>> update(torch.tensor([[0.0], [0.5], [0.9]]), torch.tensor([0, 0, 1]), torch.tensor([[0.0], [1.0]])).tolist()
-    [[0.25], [0.8999...]]
-    """
-    points = points if isinstance(points, Columns) else Columns.of(points, counts)
-    empty = torch.ones(len(centers), dtype=torch.bool, device=centers.device).index_fill_(0, nearest, False)
-    if empty.device.type != "cpu" or empty.any():  # on a device, looking would wait; there it is done each time
-        nearest = _relocate(points, nearest, centers, empty)
-    sums = torch.zeros(len(centers), len(points.x), dtype=torch.float64, device=centers.device)  # (K, D + 1)
-    rows = _rows(centers)
-    for x, index in zip(points.weighted.split(rows, dim=1), nearest.split(rows), strict=True):
-        sums += _one_hot(index, len(centers), x.dtype) @ x.T
-    sizes = sums[:, -1:]
-    means = (sums[:, :-1] / sizes.clamp(min=1)).to(centers.dtype) + points.mean
-    return torch.where(sizes > 0, means, centers)
-
-
 def inertia(values: Tensor, counts: Tensor, centers: Tensor, nearest: Tensor) -> Tensor:
     """The sum over all pixels of the squared distance to their center, a 0-d float64 tensor."""
     distance = (values - centers[nearest]).square().sum(dim=1)
     return distance.double() @ counts.double()
-
-
-def _relocate(points: Columns, nearest: Tensor, centers: Tensor, empty: Tensor) -> Tensor:
-    """The changed ``nearest``: the first ``empty`` center (K,) takes the farthest point, the next the second, …
-
-    Points that lie on their center are left where they are.
-    """
-    distance = (points.x[:-1] - (centers - points.mean)[nearest].T).square().sum(dim=0)
-    far = distance.topk(min(len(centers), len(nearest)))
-    takers = torch.argsort(~empty, stable=True)[: len(far.indices)]  # the empty ones first
-    moves = empty[takers] & (far.values > 0)
-    return nearest.scatter(0, far.indices, torch.where(moves, takers, nearest[far.indices]))
-
-
-def _rows(centers: Tensor) -> int:
-    """How many points to take at once."""
-    return max(1, _BLOCK.get(centers.device.type, _BLOCK_ELSEWHERE) // len(centers))
-
-
-def _first_lowest(distance: Tensor) -> Tensor:
-    """The first row (U,) in which each column of (K, U) is at its minimum; overwrites ``distance``.
-
-    The same as ``distance.argmin(0)``, in passes that vectorize: on a CPU argmin takes many times longer.
-    """
-    k = len(distance)
-    height = torch.arange(k, 0, -1, dtype=distance.dtype, device=distance.device)[:, None]
-    return k - distance.le_(distance.amin(dim=0)).mul_(height).amax(dim=0).long()
-
-
-def _one_hot(index: Tensor, k: int, dtype: torch.dtype) -> Tensor:
-    """(K, U), 1 in the row that ``index`` (U,) names."""
-    numbers = torch.arange(k, dtype=dtype, device=index.device)[:, None]
-    return torch.eq(index.to(dtype), numbers, out=torch.empty(k, len(index), dtype=dtype, device=index.device))
 
 
 def _squared_distances(values: Tensor, index: Tensor) -> Tensor:

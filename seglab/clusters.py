@@ -1,0 +1,242 @@
+"""The two halves of k-means as matrix products, and its iteration that looks only where labels may change.
+
+Squared distances ‖x − c‖² = ‖x‖² − 2x·c + ‖c‖² are one product of centers (K, D + 1) with points (D + 1, U), and the
+sums of clusters one product of their members (K, U) with points the other way. Equal points are counted, not repeated:
+exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Columns", "Lloyd", "assign", "update"]
+
+_BLOCK = {"cpu": 1 << 18}  # distances computed at once: 1 MB in float32, which stays in a processor's cache
+_BLOCK_ELSEWHERE = 1 << 25  # about what keeps a large device busy
+_WATCHED = 0.3  # the part of the points that `Lloyd` watches between two looks at all
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Points prepared once for `assign` and `update`, one column each.
+
+    Attributes
+    ----------
+    x
+        (D + 1, U) the points less their mean, over a row of ones.
+    counts
+        (U,) how often each occurs, or None: once.
+    mean
+        (D,) the mean of all pixels. Far from it the terms of a squared distance are large and nearly cancel.
+    """
+
+    x: Tensor
+    counts: Tensor | None
+    mean: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, counts: Tensor | None = None) -> Columns:
+        """From points (U, D) and how often each occurs (U,); once, if that is not given."""
+        weights = torch.ones_like(values[:, 0]) if counts is None else counts.to(values.dtype)
+        mean = weights @ values / weights.sum()
+        return cls(torch.cat([(values - mean).T, torch.ones_like(weights)[None]]), counts, mean)
+
+    def at(self, places: Tensor) -> Columns:
+        """Some of the points, about the same mean."""
+        counts = None if self.counts is None else self.counts.index_select(0, places)
+        return Columns(self.x.index_select(1, places), counts, self.mean)
+
+
+def assign(points: Tensor | Columns, centers: Tensor) -> Tensor:
+    """The index (U,) int64 of the center (K, D) nearest to each point (U, D); of equally near ones, the first.
+
+    ‖x‖² is the same for all centers and is left out.
+
+    Examples
+    --------
+    >>> assign(torch.tensor([[0.0], [0.4], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]])).tolist()
+    [0, 0, 0, 1]
+    """
+    points = points if isinstance(points, Columns) else Columns.of(points)
+    factors = _factors(points, centers)
+    blocks = points.x.split(_rows(centers), dim=1)
+    return torch.cat([_first_lowest(factors @ x)[0] for x in blocks])
+
+
+def update(points: Tensor | Columns, nearest: Tensor, centers: Tensor, counts: Tensor | None = None) -> Tensor:
+    """The mean (K, D) of each center's points.
+
+    Parameters
+    ----------
+    points
+        (U, D), or their `Columns`.
+    nearest
+        (U,) the index of the center of each point.
+    centers
+        (K, D) the present centers. One without points moves to the point that is farthest from its own center, the
+        next to the second farthest; where none is at any distance, it stays.
+    counts
+        (U,) how often each point occurs, where ``points`` do not say it; once by default.
+
+    Examples
+    --------
+    >>> update(torch.tensor([[0.0], [0.5], [1.0]]), torch.tensor([0, 0, 1]), torch.tensor([[0.0], [1.0]])).tolist()
+    [[0.25], [1.0]]
+    """
+    points = points if isinstance(points, Columns) else Columns.of(points, counts)
+    empty = torch.ones(len(centers), dtype=torch.bool, device=centers.device).index_fill_(0, nearest, False)
+    if empty.device.type != "cpu" or empty.any():  # on a device, looking would wait; there it is done each time
+        nearest = _relocate(points, nearest, centers, empty)
+    return _means(points, _sums(points, nearest, len(centers)), centers)
+
+
+class Lloyd:
+    """Lloyd's iteration on a CPU that looks only where labels may change; its labels are those of plain `assign`.
+
+    A point's *slack* is how much farther its second nearest center is than its nearest. By the triangle inequality it
+    stays where it is until the two centers that have moved most have together moved by that much (Hamerly, 2010,
+    Making k-means even faster, SIAM Conf. Data Mining, 10.1137/1.9781611972801.12). So all points are looked at now and
+    then, and only the few with little slack until moves have used up what the others have. Sums change by the points
+    that change sides.
+
+    Attributes
+    ----------
+    centers
+        (K, D).
+    """
+
+    def __init__(self, points: Columns, nearest: Tensor, centers: Tensor) -> None:
+        self.centers = centers
+        self._points, self._all_nearest = points, nearest
+        self._sums = _sums(points, nearest, len(centers))
+        self._watch_all()
+
+    @property
+    def nearest(self) -> Tensor:
+        """(U,) the nearest center of each point."""
+        if self._places is None:
+            return self._nearest
+        return self._all_nearest.index_copy(0, self._places, self._nearest)
+
+    @property
+    def some_are_empty(self) -> bool:
+        """Whether a center has no points; the next step is then `update`'s, and a new `Lloyd` goes on from there."""
+        return bool((self._sums[:, -1] == 0).any())
+
+    def step(self) -> bool:
+        """Move each center to the mean of its points and assign again; tell whether all points stayed."""
+        before, self.centers = self.centers, _means(self._points, self._sums, self.centers)
+        moves = (self.centers - before).norm(dim=1)
+        self._budget -= float(moves.topk(min(2, len(moves))).values.sum())
+        if self._budget > 0:
+            return self._take(assign(self._watched, self.centers))
+        self._all_nearest = self.nearest
+        self._watch_all()
+        nearest, slack = _assign_with_slack(self._points, self.centers)
+        stayed = self._take(nearest)
+        self._watch_some(slack)
+        return stayed
+
+    def _watch_all(self) -> None:
+        self._places: Tensor | None = None
+        self._watched, self._nearest, self._budget = self._points, self._all_nearest, 0.0
+
+    def _watch_some(self, slack: Tensor) -> None:
+        self._budget = float(slack[:: max(1, len(slack) // 1000)].quantile(_WATCHED))
+        self._places = (slack <= self._budget).nonzero()[:, 0]
+        self._all_nearest = self._nearest
+        self._watched, self._nearest = self._points.at(self._places), self._all_nearest[self._places]
+
+    def _take(self, nearest: Tensor) -> bool:
+        changed = (nearest != self._nearest).nonzero()[:, 0]
+        if len(changed) == 0:
+            return True
+        points, k = self._watched.at(changed), len(self.centers)
+        self._sums += _sums(points, nearest[changed], k, self._nearest[changed])
+        self._nearest = nearest
+        return False
+
+
+def _factors(points: Columns, centers: Tensor) -> Tensor:
+    """(K, D + 1), whose product with ``points.x`` is ‖c‖² − 2x·c."""
+    c = centers - points.mean
+    return torch.cat([-2 * c, c.square().sum(dim=1, keepdim=True)], dim=1)
+
+
+def _first_lowest(distance: Tensor) -> tuple[Tensor, Tensor]:
+    """The first row (U,) in which each column of (K, U) is at its minimum, and the minimum (U,).
+
+    The same as ``distance.min(dim=0)``, in passes that vectorize: on a CPU min and argmin take many times longer.
+    """
+    k, lowest = len(distance), distance.amin(dim=0)
+    height = torch.arange(k, 0, -1, dtype=distance.dtype, device=distance.device)[:, None]
+    reached = torch.le(distance, lowest, out=torch.empty_like(distance))  # 1 or 0
+    return k - reached.mul_(height).amax(dim=0).long(), lowest
+
+
+def _assign_with_slack(points: Columns, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """`assign`, and the slack (U,), lowered by what rounding may get wrong in it and in later distances."""
+    nearest, slack = [], []
+    factors = _factors(points, centers)
+    reach = factors[:, -1].amax().sqrt()  # of the centers
+    safety = 4 * torch.finfo(centers.dtype).eps ** 0.5
+    for x in points.x.split(_rows(centers), dim=1):
+        distance = factors @ x
+        index, first = _first_lowest(distance)
+        second = distance.scatter_(0, index[None], torch.inf).amin(dim=0)
+        length = x[:-1].square().sum(dim=0)
+        gap = second.add_(length).clamp_(min=0).sqrt_() - first.add_(length).clamp_(min=0).sqrt_()
+        nearest.append(index)
+        slack.append(gap.sub_(length.sqrt_().add_(reach), alpha=safety))
+    return torch.cat(nearest), torch.cat(slack)
+
+
+def _sums(points: Columns, nearest: Tensor, n_clusters: int, before: Tensor | None = None) -> Tensor:
+    """(K, D + 1) float64: the sum of each cluster's points, and the number of its pixels.
+
+    With ``before``, by how much they have changed since the nearest centers were those.
+    """
+    sums = torch.zeros(n_clusters, len(points.x), dtype=torch.float64, device=points.x.device)
+    rows = _rows(sums)
+    for start in range(0, len(nearest), rows):
+        block = slice(start, start + rows)
+        members = _one_hot(nearest[block], n_clusters)
+        if before is not None:
+            members -= _one_hot(before[block], n_clusters)
+        if points.counts is not None:
+            members *= points.counts[block]
+        sums += members @ points.x[:, block].double().T
+    return sums
+
+
+def _one_hot(index: Tensor, k: int) -> Tensor:
+    """(K, U) float64, 1 in the row that ``index`` (U,) names."""
+    numbers = torch.arange(k, dtype=torch.float64, device=index.device)[:, None]
+    return torch.eq(index.double(), numbers, out=numbers.new_empty(k, len(index)))
+
+
+def _means(points: Columns, sums: Tensor, centers: Tensor) -> Tensor:
+    """(K, D); a center without points stays."""
+    sizes = sums[:, -1:]
+    means = (sums[:, :-1] / sizes.clamp(min=1)).to(centers.dtype) + points.mean
+    return torch.where(sizes > 0, means, centers)
+
+
+def _relocate(points: Columns, nearest: Tensor, centers: Tensor, empty: Tensor) -> Tensor:
+    """Give the first ``empty`` center (K,) the farthest point, the second the second farthest, and so on.
+
+    Returns the changed ``nearest``. Points that lie on their center are left where they are.
+    """
+    distance = (points.x[:-1] - (centers - points.mean)[nearest].T).square().sum(dim=0)
+    far = distance.topk(min(len(centers), len(nearest)))
+    takers = torch.argsort(~empty, stable=True)[: len(far.indices)]  # the empty ones first
+    moves = empty[takers] & (far.values > 0)
+    return nearest.scatter(0, far.indices, torch.where(moves, takers, nearest[far.indices]))
+
+
+def _rows(centers: Tensor) -> int:
+    """How many points to take at once."""
+    return max(1, _BLOCK.get(centers.device.type, _BLOCK_ELSEWHERE) // len(centers))
