@@ -31,10 +31,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Imports go to the same line or to a line above, never down.
 LAYERS = (
-    ("params", "panels", "image", "labels", "features", "gaussians"),
+    ("params", "panels", "image", "labels", "features", "gaussians", "clusters"),
     ("segmenter", "hierarchy"),
     ("methods", "networks", "metrics", "datasets"),
-    ("plot", "animation"),
+    ("drawing", "plot", "animation"),
     ("widgets", "exercises", "benchmark", "cli", "_batch", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
@@ -111,7 +111,8 @@ def module_name(path: Path) -> str:
 
 def test_every_third_party_import_is_a_dependency():
     distribution = {"skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow"}
-    allowed = set(requirements(PROJECT["dependencies"])) | {"ipython"}  # which ipywidgets brings
+    brought = {"ipython", "traitlets", "cycler"}  # part of what ipywidgets and matplotlib are
+    allowed = set(requirements(PROJECT["dependencies"])) | brought
     for path in PACKAGE:
         for module, typing_only in imports(path):
             top = module.split(".")[0]
