@@ -493,7 +493,7 @@ def _smooth(gray: Tensor, weights: Tensor) -> Tensor:
 
 
 def _linspace(low: Tensor, high: Tensor, n: int) -> Tensor:
-    """The n + 1 edges of equal bins, rounded as `numpy.linspace` rounds them, so that values on an edge fall into the same bin."""
+    """The n + 1 edges of equal bins, rounded as `numpy.linspace` does, so that values on an edge fall alike."""
     edges = torch.arange(n + 1, dtype=low.dtype, device=low.device) * ((high - low) / n) + low
     edges[-1] = high
     return edges
