@@ -16,7 +16,6 @@ on Pattern Analysis and Machine Intelligence 33(5):898-916, 2011. doi:10.1109/TP
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,10 +26,9 @@ import numpy as np
 import scipy.io
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
-from scipy.sparse import csgraph
 from torch import Tensor
 
+from seglab.hierarchy import Hierarchy
 from seglab.metrics.contingency import ContingencyTable, contingency_table
 from seglab.metrics.region import best_overlaps, best_overlaps_of_prediction, rand_indices, variations_of_information
 
@@ -38,14 +36,14 @@ __all__ = [
     "RegionBenchmark",
     "RegionScores",
     "Score",
-    "contour_map_thresholds",
     "format_official",
     "read_ground_truth",
     "read_segs",
     "read_ucm2",
     "region_benchmark",
     "region_scores",
-    "region_scores_of_contour_map",
+    "region_scores_of_hierarchy",
+    "spread_thresholds",
 ]
 
 Array = NDArray[np.float64]
@@ -153,20 +151,19 @@ def region_scores(truths: Sequence[Any], segmentations: Sequence[Any]) -> Region
     return _scores(np.arange(1.0, len(tables) + 1), tables)
 
 
-def region_scores_of_contour_map(
-    truths: Sequence[Any], ucm2: Any, thresholds: Sequence[float] | Array | int = 99
+def region_scores_of_hierarchy(
+    truths: Sequence[Any], hierarchy: Hierarchy | Any, thresholds: Sequence[float] | Array | int = 99
 ) -> RegionScores:
-    """Compare the regions of a contour map at many thresholds with all of a picture's truths.
+    """Compare a hierarchy of segmentations, cut at many heights, with all of a picture's truths.
 
     Parameters
     ----------
     truths
         Label maps (H, W), one for each person; −1 where a pixel is not to count.
-    ucm2
-        An ultrametric contour map of double size (2H+1, 2W+1), values from 0 to 1: pixels at odd rows and columns,
-        the strength of the contour between them elsewhere.
+    hierarchy
+        A `Hierarchy`, or an ultrametric contour map of double size (2H+1, 2W+1) with values from 0 to 1.
     thresholds
-        Rising thresholds, or how many of them to spread evenly over (0, 1), as Berkeley's benchmark does.
+        The heights, or how many of them to spread evenly over (0, 1), as Berkeley's benchmark does.
 
     Returns
     -------
@@ -174,27 +171,32 @@ def region_scores_of_contour_map(
 
     Notes
     -----
-    The regions at a threshold t are the 8-connected components of ``ucm2 <= t`` on the double grid. Pixels are
-    counted once, in the finest regions; above, regions and their tables merge.
+    Pixels are counted once, in the finest segments; above, it is segments and their counts that merge.
+
+    Examples
+    --------
+    >>> contours = torch.zeros(3, 9)
+    >>> contours[:, 4], contours[:, 6] = 0.8, 0.3
+    >>> scores = region_scores_of_hierarchy([[[0, 0, 1, 1]]], contours, [0.2, 0.5, 0.9])
+    >>> scores.covered / scores.total
+    array([0.75, 1.  , 0.5 ])
     """
-    levels = contour_map_thresholds(thresholds) if isinstance(thresholds, int) else np.asarray(thresholds, float)
-    leaves, regions_at = _regions(np.asarray(ucm2), levels)
-    finest = contingency_table(list(truths), torch.from_numpy(leaves))
-    tables: list[ContingencyTable] = []
-    before: NDArray[np.int64] | None = None
-    for regions in regions_at:
-        unchanged = before is not None and np.array_equal(regions, before)
-        tables.append(tables[-1] if unchanged else finest.merged(torch.from_numpy(regions)))
-        before = regions
-    return _scores(levels, tables)
+    heights = spread_thresholds(thresholds) if isinstance(thresholds, int) else np.asarray(thresholds, float)
+    if not len(heights):
+        raise ValueError("thresholds is an empty list: at least one is needed")
+    tree = hierarchy if isinstance(hierarchy, Hierarchy) else Hierarchy.from_contours(hierarchy)
+    finest = contingency_table(list(truths), tree.leaves)
+    merges = [tree.n_merges(height) for height in heights]
+    tables = {n: finest.merged(tree.assign(n)) for n in sorted(set(merges))}
+    return _scores(heights, [tables[n] for n in merges])
 
 
-def contour_map_thresholds(n: int = 99) -> Array:
+def spread_thresholds(n: int = 99) -> Array:
     """The thresholds at which Berkeley's benchmark cuts contour maps: n, evenly spread over (0, 1).
 
     Examples
     --------
-    >>> contour_map_thresholds(3)
+    >>> spread_thresholds(3)
     array([0.25, 0.5 , 0.75])
     """
     return np.linspace(1 / (n + 1), 1 - 1 / (n + 1), n)
@@ -354,58 +356,3 @@ def _measured(table: ContingencyTable) -> tuple[Tensor, Tensor]:
     covered = best @ sizes
     values = (covered, sizes.sum(), rand_indices(table).mean(), variations_of_information(table).mean())
     return torch.stack(values), best_overlaps(table)
-
-
-def _regions(ucm2: NDArray[Any], thresholds: Array) -> tuple[NDArray[np.int64], Iterable[NDArray[np.int64]]]:
-    """The finest regions (H, W), and for each threshold the region (L,) in which each of them lies, from 0."""
-    if ucm2.ndim != 2 or ucm2.shape[0] % 2 == 0 or ucm2.shape[1] % 2 == 0 or min(ucm2.shape) < 3:
-        raise ValueError(f"a contour map of double size has an odd number of rows and of columns; got {ucm2.shape}")
-    if np.any(np.diff(thresholds) <= 0) or not len(thresholds):
-        raise ValueError("thresholds rise, and there is at least one")
-    level = np.searchsorted(thresholds, ucm2)  # the first threshold at which a pixel belongs to a region
-    nodes, n_nodes, edges = _pixel_graph(level, len(thresholds))
-    leaf_nodes, leaves = np.unique(nodes[1::2, 1::2], return_inverse=True)
-    return leaves.reshape(nodes[1::2, 1::2].shape), _merge(edges, n_nodes, leaf_nodes, len(thresholds))
-
-
-def _pixel_graph(level: NDArray[np.int64], n_levels: int) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
-    """What joins at which level: the finest regions and each pixel between them is a node.
-
-    Returns
-    -------
-    nodes
-        (2H+1, 2W+1) int64; pixels that never join share the last node, which has no edges.
-    n_nodes
-        How many nodes there are.
-    edges
-        (3, E): level, node, node.
-    """
-    padded = np.pad(level, 1, constant_values=n_levels)
-    nodes, n_finest = ndimage.label(padded == 0, np.ones((3, 3)))
-    nodes = nodes.astype(np.int64) - 1
-    between = np.flatnonzero((padded > 0) & (padded < n_levels))
-    n_nodes = n_finest + len(between) + 1
-    nodes[padded == n_levels] = n_nodes - 1
-    nodes.ravel()[between] = np.arange(n_finest, n_nodes - 1)
-    rows = padded.shape[1]
-    around = between[:, None] + np.array([-rows - 1, -rows, -rows + 1, -1, 1, rows - 1, rows, rows + 1])  # (P, 8)
-    at = np.maximum(padded.ravel()[around], padded.ravel()[between][:, None])
-    ends = nodes.ravel()[around]
-    joins = (at < n_levels) & (ends < nodes.ravel()[between][:, None])  # each edge once
-    start = np.broadcast_to(nodes.ravel()[between][:, None], ends.shape)
-    return nodes[1:-1, 1:-1], n_nodes, np.stack([at[joins], start[joins], ends[joins]])
-
-
-def _merge(
-    edges: NDArray[np.int64], n_nodes: int, leaf_nodes: NDArray[np.int64], n_levels: int
-) -> Iterable[NDArray[np.int64]]:
-    """At each level, the region of each leaf, numbered from 0."""
-    order = np.argsort(edges[0], kind="stable")
-    starts = np.searchsorted(edges[0], np.arange(n_levels + 1), sorter=order)
-    region = np.arange(n_nodes)
-    for low, high in itertools.pairwise(starts):
-        if high > low:
-            ends = region[edges[1:, order[low:high]]]
-            graph = sparse.coo_array((np.ones(high - low, bool), tuple(ends)), shape=(region.max() + 1,) * 2)
-            region = csgraph.connected_components(graph, directed=False)[1][region]
-        yield np.unique(region[leaf_nodes], return_inverse=True)[1]

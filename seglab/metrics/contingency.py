@@ -7,7 +7,7 @@ of segmentations needs its pixels to be counted once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,8 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglab.labels import as_labels
+
 __all__ = ["ContingencyTable", "contingency_table"]
 
+_TYPES = (torch.int64, torch.int32)
 _DENSE = 16  # a table of up to so many cells for each of its entries is counted in place, a larger one by sorting
 
 
@@ -48,6 +51,11 @@ class ContingencyTable:
     n_truths: int = 1
 
     @cached_property
+    def truth_of_entry(self) -> Tensor:
+        """(E,) int64, the truth to which each entry belongs."""
+        return self.truth_of[self.true]
+
+    @cached_property
     def sizes_true(self) -> Tensor:
         """(R,) int64, the pixels of each segment of the truths."""
         return _sums(self.true, self.counts, len(self.truth_of))
@@ -55,7 +63,7 @@ class ContingencyTable:
     @cached_property
     def sizes_pred(self) -> Tensor:
         """(A, S) int64, the pixels of each segment of the prediction that count under each truth."""
-        cell = self.pred if self.n_truths == 1 else self.truth_of[self.true] * self.n_pred + self.pred
+        cell = self.pred if self.n_truths == 1 else self.truth_of_entry * self.n_pred + self.pred
         return _sums(cell, self.counts, self.n_truths * self.n_pred).view(self.n_truths, self.n_pred)
 
     @cached_property
@@ -97,23 +105,6 @@ class ContingencyTable:
             n_truths=self.n_truths,
         )
 
-    @staticmethod
-    def pooled(tables: Sequence[ContingencyTable]) -> ContingencyTable:
-        """One table of several truths from one table for each, all with the same prediction."""
-        if len(tables) == 1:
-            return tables[0]
-        n_pred = max(table.n_pred for table in tables)
-        segments = np.cumsum([0, *(len(table.truth_of) for table in tables)]).tolist()
-        truths = np.cumsum([0, *(table.n_truths for table in tables)]).tolist()
-        return ContingencyTable(
-            true=torch.cat([table.true + first for table, first in zip(tables, segments, strict=False)]),
-            pred=torch.cat([table.pred for table in tables]),
-            counts=torch.cat([table.counts for table in tables]),
-            truth_of=torch.cat([table.truth_of + first for table, first in zip(tables, truths, strict=False)]),
-            n_pred=n_pred,
-            n_truths=truths[-1],
-        )
-
 
 def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
     """Count how many pixels each segment of the truth shares with each segment of the prediction.
@@ -121,8 +112,8 @@ def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
     Parameters
     ----------
     labels_true
-        A label map (H, W) of whole numbers, or a list of them: several people's truths for one picture. Any numbers
-        from 0; −1 where a pixel is not to count.
+        A label map (H, W), or a list of them: several people's truths for one picture. Any whole numbers from 0; −1
+        where a pixel is not to count. Anything that `seglab.labels.as_labels` takes.
     labels_pred
         A label map of the same shape. A pixel with −1 does not count either: give unassigned pixels a label of their
         own where a method is to answer for them.
@@ -136,9 +127,7 @@ def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
     Raises
     ------
     ValueError
-        The maps differ in shape, no truth is given, a number is below −1, or no pixel counts.
-    TypeError
-        Numbers are not whole.
+        The maps differ in shape, no truth is given, a label is below −1, or no pixel counts.
 
     Notes
     -----
@@ -156,104 +145,107 @@ def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
     >>> table.true, table.pred, table.counts
     (tensor([0, 0, 1]), tensor([5, 7, 7]), tensor([1, 1, 2]))
     """
-    pred = _label_map(labels_pred, "labels_pred")
+    pred = _label_map(labels_pred)
     truths = labels_true if _is_several(labels_true) else [labels_true]
     if not len(truths):
         raise ValueError("labels_true is an empty list: at least one truth is needed")
-    maps = [_label_map(truth, "labels_true", pred.device) for truth in truths]
+    maps = [_label_map(truth, pred.device) for truth in truths]
     for truth in maps:
         if truth.shape != pred.shape:
             raise ValueError(
                 f"labels_true and labels_pred differ in shape: {tuple(truth.shape)} and {tuple(pred.shape)}"
             )
-    return ContingencyTable.pooled([_table(truth.reshape(-1), pred.reshape(-1)) for truth in maps])
+    return _table([truth.reshape(-1) for truth in maps], pred.reshape(-1))
 
 
 def _is_several(labels: Any) -> bool:
-    """Whether this is a list of label maps; nested lists of numbers are one map."""
-    return isinstance(labels, list | tuple) and not (len(labels) and np.ndim(labels[0]) < 2)
+    """Whether this is a list of label maps (or of their files); nested lists of numbers are one map."""
+    if not isinstance(labels, list | tuple) or not len(labels):
+        return isinstance(labels, list | tuple)
+    return isinstance(labels[0], str | os.PathLike) or np.ndim(labels[0]) > 1
 
 
-def _label_map(labels: Any, name: str, device: torch.device | None = None) -> Tensor:
-    """A tensor of whole numbers, of the type that it comes in as far as torch can compute with it."""
-    labels = getattr(labels, "labels", labels)  # a Segmentation
-    if not isinstance(labels, Tensor):
-        array = np.asarray(labels)
-        if array.dtype.kind == "u":  # torch computes with few unsigned types
-            array = array.astype(np.int64 if array.itemsize > 2 else np.int32)
-        labels = torch.as_tensor(array)
-    if labels.is_floating_point() or labels.is_complex():
-        raise TypeError(f"{name} holds whole numbers, one for each segment; got {labels.dtype}")
-    if labels.dtype in (torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64):
-        labels = labels.long()
-    return labels.to(device) if device is not None else labels
+def _label_map(labels: Any, device: torch.device | None = None) -> Tensor:
+    """A tensor of whole numbers; their range is looked at later, where there are only runs to look at."""
+    if isinstance(labels, np.ndarray) and labels.dtype.kind == "i" and labels.flags.writeable:
+        labels = torch.from_numpy(labels)
+    if not (isinstance(labels, Tensor) and labels.ndim == 2 and len(labels) and labels.dtype in _TYPES):
+        labels = as_labels(labels)
+    return labels if device is None else labels.to(device)
 
 
-def _table(true: Tensor, pred: Tensor) -> ContingencyTable:
-    """The table of one pair of flat label maps."""
-    true, pred, lengths = _runs(true, pred)
-    ranges = _ranges(true, pred)
-    if min(ranges[0][0], ranges[1][0]) < 0:
-        true, pred, lengths = _counted(true, pred, lengths)
-        ranges = _ranges(true, pred)
-    (true, n_true), (pred, n_pred) = _numbered(true, ranges[0][1]), _numbered(pred, ranges[1][1])
-    cell, counts = _tally(true * n_pred + pred, n_true * n_pred, lengths)
+def _table(truths: list[Tensor], pred: Tensor) -> ContingencyTable:
+    """The table from flat label maps: runs of pixels first, then those of the same pair together."""
+    change = _changes(pred)
+    runs = [_runs(_changes(truth).logical_or_(change)) for truth in truths]
+    labels = [truth.index_select(0, first).long() for truth, (first, _) in zip(truths, runs, strict=True)]
+    firsts, lengths = (torch.cat(parts) for parts in zip(*runs, strict=True))
+    preds = pred.index_select(0, firsts).long()
+    labels, preds, lengths = _without_unassigned(labels, preds, lengths)
+    true, n_true = _numbered_on(labels)
+    preds, (n_pred,) = _numbered_on([preds])
+    cell, counts = _tally(true * n_pred + preds, sum(n_true) * n_pred, lengths)
     true = cell // n_pred
+    truth_of = torch.arange(len(n_true)).repeat_interleave(torch.tensor(n_true))
     return ContingencyTable(
         true=true,
         pred=cell - true * n_pred,
         counts=counts,
-        truth_of=torch.zeros(n_true, dtype=torch.int64, device=true.device),
+        truth_of=truth_of.to(true.device),
         n_pred=n_pred,
+        n_truths=len(n_true),
     )
 
 
-def _runs(true: Tensor, pred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Runs of pixels in which neither label changes: both labels and the length of each."""
-    first = _starts(true, pred)
-    lengths = first.diff()
-    first = first[:-1]
-    return true.index_select(0, first).long(), pred.index_select(0, first).long(), lengths
+def _changes(labels: Tensor) -> Tensor:
+    """(N − 1,) bool: where a flat label map changes from one pixel to the next."""
+    if labels.device.type != "cpu":
+        return labels[1:] != labels[:-1]
+    values = labels.numpy()  # NumPy compares twice as fast as torch, and finds twice to four times as fast
+    return torch.from_numpy(values[1:] != values[:-1])
 
 
-def _starts(true: Tensor, pred: Tensor) -> Tensor:
-    """Where runs start, and the number of pixels behind them."""
-    n = true.numel()
-    if not n:
-        return torch.zeros(1, dtype=torch.int64, device=true.device)
-    edge = torch.ones(n + 1, dtype=torch.bool, device=true.device)
-    if true.device.type != "cpu":
-        torch.logical_or(true[1:] != true[:-1], pred[1:] != pred[:-1], out=edge[1:n])
-        return edge.nonzero()[:, 0]
-    # The only pass over pixels. NumPy compares twice and finds four times as fast as torch, in one thread.
-    t, p, marks = true.numpy(), pred.numpy(), edge.numpy()
-    np.logical_or(t[1:] != t[:-1], p[1:] != p[:-1], out=marks[1:n])
-    return torch.from_numpy(np.flatnonzero(marks))
+def _runs(change: Tensor) -> tuple[Tensor, Tensor]:
+    """The first pixel of each run, and its length, given where (N − 1,) one ends."""
+    last = torch.from_numpy(np.flatnonzero(change.numpy())) if change.device.type == "cpu" else change.nonzero()[:, 0]
+    bounds = last.new_tensor([-1, len(change)])
+    ends = torch.cat([bounds[:1], last, bounds[1:]])
+    return ends[:-1] + 1, ends.diff()
 
 
-def _ranges(true: Tensor, pred: Tensor) -> list[tuple[int, int]]:
-    """The smallest and the largest label of either map."""
-    if not len(true):
-        raise ValueError("no pixel counts: every one has label −1 in the truth or in the prediction, or there is none")
-    ranges = [(int(low), int(high)) for low, high in (torch.aminmax(true), torch.aminmax(pred))]
-    for (low, _), name in zip(ranges, ("labels_true", "labels_pred"), strict=True):
+def _without_unassigned(labels: list[Tensor], preds: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The runs that have a label in both maps; ``labels`` are those of each truth, the others of all one after another.
+
+    Raises ValueError for labels below −1 and where nothing is left of a truth.
+    """
+    lowest = [(int(part.min()), "labels_true") for part in labels] + [(int(preds.min()), "labels_pred")]
+    for low, name in lowest:
         if low < -1:
             raise ValueError(f"{name} holds labels from 0, and −1 where a pixel is not to count; got {low}")
-    return ranges
+    if min(lowest)[0] >= 0:
+        return labels, preds, lengths
+    keep = [(part >= 0) & (p >= 0) for part, p in zip(labels, preds.split([len(x) for x in labels]), strict=True)]
+    labels = [part[counted] for part, counted in zip(labels, keep, strict=True)]
+    if not all(len(part) for part in labels):
+        raise ValueError("no pixel counts: every one has label −1 in the truth or in the prediction")
+    return labels, preds[torch.cat(keep)], lengths[torch.cat(keep)]
 
 
-def _counted(true: Tensor, pred: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The runs that have a label in both maps."""
-    counted = (true >= 0) & (pred >= 0)
-    return true[counted], pred[counted], lengths[counted]
+def _numbered_on(parts: list[Tensor]) -> tuple[Tensor, list[int]]:
+    """Labels of several maps in one row, each map's after those of the one before; how many each map has.
 
-
-def _numbered(labels: Tensor, high: int) -> tuple[Tensor, int]:
-    """The labels, numbered anew only where a table over them would be far larger than they are many; how many."""
-    if high < 2**16 or high < 4 * len(labels):
-        return labels, high + 1
-    values, inverse = torch.unique(labels, return_inverse=True)
-    return inverse, len(values)
+    Labels keep their numbers, unless these are far larger than there are runs.
+    """
+    moved: list[Tensor] = []
+    sizes: list[int] = []
+    for part in parts:
+        size = int(part.max()) + 1
+        if size > max(2**16, 4 * len(part)):
+            values, part = torch.unique(part, return_inverse=True)
+            size = len(values)
+        moved.append(part + sum(sizes))
+        sizes.append(size)
+    return torch.cat(moved), sizes
 
 
 def _tally(cells: Tensor, n_cells: int, weights: Tensor) -> tuple[Tensor, Tensor]:

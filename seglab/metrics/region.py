@@ -6,6 +6,8 @@ follows from one contingency table. What Berkeley's benchmark makes of many pict
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -201,7 +203,7 @@ def best_overlaps(table: ContingencyTable) -> Tensor:
 def best_overlaps_of_prediction(table: ContingencyTable) -> Tensor:
     """(A, S) float64: the same the other way, for each truth and each segment of the prediction; 0 where unused."""
     best = torch.zeros(table.n_truths * table.n_pred, dtype=torch.float64, device=table.counts.device)
-    cell = table.truth_of[table.true] * table.n_pred + table.pred
+    cell = table.truth_of_entry * table.n_pred + table.pred
     return best.scatter_reduce_(0, cell, _overlaps(table), "amax").view(table.n_truths, table.n_pred)
 
 
@@ -209,46 +211,40 @@ def rand_indices(table: ContingencyTable) -> Tensor:
     """(A,) float64: the Rand index with each truth."""
     both, true, pred = _pairs_together(table)
     n = table.n_pixels.double()
-    pairs = n * (n - 1) / 2
+    pairs = n * (n - 1)
     return torch.where(pairs > 0, 1 - (true + pred - 2 * both) / pairs.clamp(min=1), 1.0)
 
 
 def variations_of_information(table: ContingencyTable) -> Tensor:
     """(A,) float64: the variation of information with each truth, in bits."""
-    both = _per_truth(table, _n_log_n(table.counts), table.truth_of[table.true])
-    true = _per_truth(table, _n_log_n(table.sizes_true), table.truth_of)
-    pred = _n_log_n(table.sizes_pred).sum(1)
-    # H(G|S) + H(S|G) = 2 H(G,S) − H(G) − H(S), where H = log2 N − Σ n log2 n / N; rounding may leave −1e-16
-    return ((true + pred - 2 * both) / table.n_pixels).clamp(min=0)
+    # H(G|S) + H(S|G) = 2 H(G,S) − H(G) − H(S), where H = log2 N − Σ n log2 n / N
+    both, true, pred = _sums_per_truth(table, lambda n: torch.special.xlogy(n.double(), n.double()))  # 0 log 0 = 0
+    return ((true + pred - 2 * both) / (math.log(2) * table.n_pixels.double())).clamp(
+        min=0
+    )  # rounding may leave −1e-16
+
+
+def _pairs_together(table: ContingencyTable) -> tuple[Tensor, Tensor, Tensor]:
+    """(A,) float64 each: ordered pairs of pixels that are together in both, in the truth, in the prediction."""
+    n = table.n_pixels  # of n_i pixels, n_i² − n_i pairs; summed exactly, in int64
+    both, true, pred = ((sums - n).double() for sums in _sums_per_truth(table, torch.square))
+    return both, true, pred
+
+
+def _sums_per_truth(table: ContingencyTable, f: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """(A,) each: Σ f(n) over the table's counts, the sizes of the truth's segments and those of the prediction's."""
+    both, true, pred = f(table.counts), f(table.sizes_true), f(table.sizes_pred)
+    if table.n_truths == 1:
+        return both.sum()[None], true.sum()[None], pred.sum(1)
+    none = both.new_zeros(table.n_truths)
+    both = none.index_add(0, table.truth_of_entry, both)
+    return both, none.index_add(0, table.truth_of, true), pred.sum(1)
 
 
 def _overlaps(table: ContingencyTable) -> Tensor:
     """(E,) float64: intersection over union of the pairs of segments that meet."""
-    n_pred = table.sizes_pred[table.truth_of[table.true], table.pred]
+    n_pred = table.sizes_pred[table.truth_of_entry, table.pred]
     return table.counts.double() / (table.sizes_true[table.true] + n_pred - table.counts)
-
-
-def _pairs_together(table: ContingencyTable) -> tuple[Tensor, Tensor, Tensor]:
-    """(A,) float64 each: pairs of pixels together in both, in the truth, in the prediction; sums are exact int64."""
-    both = _per_truth(table, _n_pairs(table.counts), table.truth_of[table.true])
-    true = _per_truth(table, _n_pairs(table.sizes_true), table.truth_of)
-    return both.double(), true.double(), _n_pairs(table.sizes_pred).sum(1).double()
-
-
-def _n_pairs(n: Tensor) -> Tensor:
-    return n * (n - 1) // 2
-
-
-def _n_log_n(n: Tensor) -> Tensor:
-    n = n.double()
-    return torch.special.xlogy(n, n) / 0.6931471805599453  # 0 log 0 = 0
-
-
-def _per_truth(table: ContingencyTable, values: Tensor, truth: Tensor) -> Tensor:
-    """(A,) the sums of the values over each truth."""
-    if table.n_truths == 1:
-        return values.sum()[None]
-    return torch.zeros(table.n_truths, dtype=values.dtype, device=values.device).index_add_(0, truth, values)
 
 
 def _as_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:

@@ -15,8 +15,9 @@ asks for (``least``) is not reached. pytest never times anything: it only runs e
 
 How it is measured
     *Time*: a fresh process for each row and size, in which both sides are warmed up on a tiny picture and then run in
-    turn, ours, theirs, ours, theirs, until the time allowed is used up. Shown are the medians; the ratio is the median
-    of the ratios of neighbors, so that a machine that slows down half-way slows both. *Memory*: a fresh process for
+    turn, ours, theirs, ours, theirs, until the time allowed is used up (what takes less than 20 ms is called several
+    times in its turn). Shown are the best times and their ratio. Where other programs keep the machine busy, measure
+    one thread by its own clock: ``--threads 1 --clock cpu``. *Memory*: a fresh process for
     each side; the peak of its resident memory during one call, less what was resident just before (so libraries,
     and the input, which is there before, are left out). *Agreement*: the row's own sentence about both results.
 

@@ -8,7 +8,6 @@ import gc
 import importlib
 import json
 import os
-import statistics
 import subprocess
 import sys
 import threading
@@ -32,8 +31,11 @@ MEDIUM: Size = (1001, 1500)  # 1.5
 LARGE: Size = (2832, 4243)  # 12
 
 _SECONDS = 8.0  # for the timed calls of one row at one size
-_MAX_PAIRS = 15
+_MAX_PAIRS = 31
+_SHORTEST = 0.02  # seconds; what is shorter is called several times and divided
+_LONG = 60.0  # after so many seconds one pair is enough
 _TIMEOUT = 900.0  # for one process
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -115,11 +117,17 @@ def picture(size: Size) -> Tensor:
 
 
 def measure(
-    title: str, size: Size, what: str, seconds: float = _SECONDS, n_threads: int | None = None
+    title: str,
+    size: Size,
+    what: str,
+    seconds: float = _SECONDS,
+    n_threads: int | None = None,
+    clock: str = "wall",
 ) -> dict[str, Any]:
     """Measure in a fresh process; ``what`` is ``"time"``, ``"ours"`` or ``"theirs"`` (the memory of one side)."""
     script = str(Path(__file__).with_name("run.py"))
     command = [sys.executable, script, "--child", what, "--size", f"{size[0]}x{size[1]}", "--seconds", str(seconds)]
+    command += ["--clock", clock]
     environment = dict(os.environ) if n_threads is None else {**os.environ, **dict.fromkeys(_THREADS, str(n_threads))}
     try:
         done = subprocess.run(
@@ -132,42 +140,56 @@ def measure(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def child(title: str, size: Size, what: str, seconds: float) -> dict[str, Any]:
+def child(title: str, size: Size, what: str, seconds: float, clock: str = "wall") -> dict[str, Any]:
     """What the fresh process does."""
     row = rows()[title]
     with_theirs = size[0] * size[1] <= row.theirs_up_to
     if what == "time":
-        return times(row, size, seconds, with_theirs=with_theirs)
+        return times(row, size, seconds, with_theirs=with_theirs, clock=CLOCKS[clock])
     if what == "theirs" and not with_theirs:
         return {"bytes": None}
     return {"bytes": peak_memory(row, size, getattr(row, what))}
 
 
-def times(row: Row, size: Size, seconds: float, *, with_theirs: bool = True) -> dict[str, Any]:
+def times(
+    row: Row,
+    size: Size,
+    seconds: float,
+    *,
+    with_theirs: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Any]:
     """Run both sides in turn, at least once each and until the time is used up."""
     small = row.prepare(picture(TINY))
     row.ours(small)
     row.theirs(small)
     data = row.prepare(picture(size))
+    gc.collect()
     ours: list[float] = []
     theirs: list[float] = []
+    repeats = {"ours": 1, "theirs": 1}
     start = time.perf_counter()
-    while len(ours) < _MAX_PAIRS and (not ours or time.perf_counter() - start < seconds):
-        spent, result = _timed(row.ours, data)
+    while len(ours) < _MAX_PAIRS and (len(ours) < 2 or time.perf_counter() - start < seconds):
+        spent, result = _timed(row.ours, data, repeats["ours"], clock)
         ours.append(spent)
+        repeats["ours"] = max(1, round(_SHORTEST / spent))
         if with_theirs:
-            spent, other = _timed(row.theirs, data)
+            spent, other = _timed(row.theirs, data, repeats["theirs"], clock)
             theirs.append(spent)
+            repeats["theirs"] = max(1, round(_SHORTEST / spent))
+        if time.perf_counter() - start > _LONG:
+            break
     agreement = row.agree(result, other) if with_theirs else "not compared: the reference takes too long"
-    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True)) if theirs else None
+    ratio = min(theirs) / min(ours) if theirs else None
     return {"ours": ours, "theirs": theirs, "ratio": ratio, "agree": agreement}
 
 
-def _timed(call: Callable[[Any], Any], data: Any) -> tuple[float, Any]:
-    gc.collect()
-    start = time.perf_counter()
-    result = call(data)
-    return time.perf_counter() - start, result
+def _timed(call: Callable[[Any], Any], data: Any, repeats: int, clock: Callable[[], float]) -> tuple[float, Any]:
+    """The mean time of so many calls, and the last result."""
+    start = clock()
+    for _ in range(repeats):
+        result = call(data)
+    return max(clock() - start, 1e-9) / repeats, result
 
 
 def peak_memory(row: Row, size: Size, call: Callable[[Any], Any]) -> int | None:

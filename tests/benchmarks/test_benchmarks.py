@@ -48,7 +48,7 @@ class _Sum(Row):
 
 
 def test_measures_and_tables(monkeypatch: pytest.MonkeyPatch, tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
-    def here(title: str, size: tuple[int, int], what: str, seconds: float = 0.0, n_threads: int | None = None) -> dict:
+    def here(title: str, size: tuple[int, int], what: str, seconds: float = 0.0, *args: str, **kwargs: str) -> dict:
         return json.loads(json.dumps(harness.child(title, size, what, seconds)))  # without the fresh process
 
     monkeypatch.setattr(harness, "rows", lambda: {"sum": _Sum()})
