@@ -151,12 +151,12 @@ class SmoothedMixture(Segmenter[SmoothedMixtureState], name="gmm_smoothed"):
 
     n_components: int = param(5, low=2, high=12, valid="[1, inf)", help="number of Gaussians K")
     smoothing: Literal["icm", "mean_field"] = param("icm", help="labels at once, or distributions that settle")
-    beta: float = param(1.5, low=0, high=5, valid="[0, inf)", unit="nats", help="price of two neighbors that differ")
+    beta: float = param(2.0, low=0, high=5, valid="[0, inf)", unit="nats", help="price of two neighbors that differ")
     connectivity: Literal[4, 8] = param(4, help="neighbors of a pixel")
     covariance_type: CovarianceType = param("full", help="the shape that a component may take")
     color_space: ColorSpace = param("lab", help="color space of the features")
     seed: int = param(0, low=0, high=20, help="seed of the mixture's start")
-    tol: float = param(1e-3, low=1e-5, high=1e-1, scale="log", valid="[0, 1)", help="least change of a probability")
+    tol: float = param(1e-2, low=1e-5, high=1e-1, scale="log", valid="[0, 1)", help="least change of a probability")
     max_iter: int = param(100, low=1, high=200, valid="[0, inf)", help="most sweeps")
     log_resp: Tensor | None = dataclasses.field(default=None, compare=False, repr=False)
 
@@ -176,7 +176,7 @@ class SmoothedMixture(Segmenter[SmoothedMixtureState], name="gmm_smoothed"):
         """Visit every pixel once."""
         n_iter = state.n_iter + 1
         q = sweep(state.log_resp, state.q, self.beta, self.connectivity, hard=self.smoothing == "icm")
-        converged = (q - state.q).abs().amax() <= self.tol
+        converged = (q - state.q).abs_().amax() <= self.tol
         code = Status.after(n_iter, self.max_iter, converged)
         return dataclasses.replace(state, n_iter=n_iter, code=code, q=q, beta=self.beta, connectivity=self.connectivity)
 
