@@ -341,8 +341,9 @@ def test_lab_opens_chapter_00(run, asked):
     arguments = asked[1].arguments
     assert arguments[:2] == ["-m", "jupyterlab"]
     assert "--no-browser" in arguments
-    chapter = ROOT / "notebooks" / "00_start_here.ipynb"
-    assert (arguments[-1] == str(chapter)) == chapter.exists()
+    opened = "--LabApp.default_url=/lab/tree/00_start_here.ipynb"
+    assert (opened in arguments) == (ROOT / "notebooks" / "00_start_here.ipynb").exists()
+    assert f"--ServerApp.root_dir={ROOT / 'notebooks'}" in arguments
 
 
 def test_lab_opens_the_chapter_that_is_named(run, asked, monkeypatch, tmp_path):
@@ -352,9 +353,9 @@ def test_lab_opens_the_chapter_that_is_named(run, asked, monkeypatch, tmp_path):
     monkeypatch.setattr(run, "ROOT", str(tmp_path))
     for name in ("3", "03", "03_kmeans", "kmeans", "notebooks/03_kmeans.ipynb"):
         assert run.main(["lab", name]) == 0
-        assert asked[-1].arguments[-1] == str(tmp_path / "notebooks" / "03_kmeans.ipynb")
+        assert asked[-1].arguments[-1] == "--LabApp.default_url=/lab/tree/03_kmeans.ipynb"
     assert run.main(["lab"]) == 0
-    assert asked[-1].arguments[-1] == str(tmp_path / "notebooks" / "00_start_here.ipynb")
+    assert asked[-1].arguments[-1] == "--LabApp.default_url=/lab/tree/00_start_here.ipynb"
     assert run.main(["lab", "nothing"]) == 2
 
 
