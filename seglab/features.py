@@ -16,7 +16,16 @@ from torch import Tensor
 
 from seglab.image import ColorSpace, from_color_space, to_color_space
 
-__all__ = ["Distinct", "center_colors", "distinct", "distinct_features", "mirror_pad", "pixel_features", "windows"]
+__all__ = [
+    "Distinct",
+    "center_colors",
+    "center_columns",
+    "distinct",
+    "distinct_features",
+    "mirror_pad",
+    "pixel_features",
+    "windows",
+]
 
 _LIGHTNESS = {"gray": 1.0, "rgb": 1.0, "hsv": 1.0, "lab": 100.0, "luv": 100.0}  # from black to white
 
@@ -173,10 +182,21 @@ def center_colors(values: Tensor, color_space: ColorSpace, window: int = 1) -> T
     >>> center_colors(torch.tensor([[100.0, 0.0, 0.0]]), "lab").round(decimals=2).tolist()
     [[1.0, 1.0, 1.0]]
     """
+    color = values[:, center_columns(color_space, window)]
+    return from_color_space(color.T[:, :, None], color_space)[:, :, 0].T
+
+
+def center_columns(color_space: ColorSpace, window: int = 1) -> slice:
+    """The features that hold the color of the pixel itself, in the middle of its window.
+
+    Examples
+    --------
+    >>> center_columns("lab", window=3)
+    slice(12, 15, None)
+    """
     channels = 1 if color_space == "gray" else 3
     first = (window // 2 * window + window // 2) * channels
-    color = values[:, first : first + channels]
-    return from_color_space(color.T[:, :, None], color_space)[:, :, 0].T
+    return slice(first, first + channels)
 
 
 def _places(image: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seglab.clusters import Columns, Lloyd, assign, update
-from seglab.features import Distinct, center_colors, distinct_features
+from seglab.features import Distinct, center_colors, center_columns, distinct_features
 from seglab.image import ColorSpace
 from seglab.panels import Histogram, Panel, Scatter
 from seglab.params import param
@@ -82,9 +82,8 @@ class KMeansState(State):
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
         """Some of the pixels in color space, with the centers and the ways that they have come."""
-        if self.color_space == "gray" and self.window == 1:
-            return (_gray_histogram(self),)
-        return (_color_scatter(self),)
+        flat = self.color_space == "gray" and (self.window > 1 or self.centers.shape[1] == 1)
+        return (_gray_histogram(self) if flat else _color_scatter(self),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +118,8 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
 
         min((KMeans(seed=seed).segment(image) for seed in range(10)), key=lambda r: float(r.state.objective))
 
-    With fewer different points than clusters, each point is a cluster of its own and the inertia is 0: the status is
-    `Status.DEGENERATE`, at once, and centers that are left over repeat the last point.
+    With fewer different points than clusters, each point is a cluster of its own, whatever the start, and the inertia
+    is 0: the status is `Status.DEGENERATE`, at once, and centers that are left over repeat the last point.
 
     A step costs one matrix product of U·K·D, where U is the number of different points: for colors alone, about a
     fifth of a photograph's pixels.
@@ -155,11 +154,14 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.centers is not None and (self.centers.ndim != 2 or len(self.centers) != self.n_clusters):
+        if self.centers is None:
+            return
+        centers = torch.as_tensor(self.centers)
+        if centers.ndim != 2 or len(centers) != self.n_clusters:
             raise ValueError(
-                f"KMeans: centers must be (n_clusters, D) with n_clusters = {self.n_clusters}; "
-                f"got {tuple(self.centers.shape)}"
+                f"KMeans: centers must be (n_clusters, D) with n_clusters={self.n_clusters}; got {tuple(centers.shape)}"
             )
+        object.__setattr__(self, "centers", centers)
 
     def init(self, image: Tensor) -> KMeansState:
         """The starting centers, and the first assignment."""
@@ -287,25 +289,25 @@ def _padded(values: Tensor, n: int) -> Tensor:
 
 
 def _gray_histogram(state: KMeansState) -> Histogram:
-    counts, edges = torch.histogram(
-        state.points.values[:, 0].float().cpu(), 64, weight=state.points.counts.float().cpu()
-    )
-    marks = {f"center {k}": float(c) for k, c in enumerate(state.centers[:, 0])}
-    return Histogram(title="gray values and centers", edges=edges, counts=counts, marks=marks, x_label="gray value")
+    middle = center_columns("gray", state.window).start
+    values, counts = state.points.values[:, middle].float().cpu(), state.points.counts.float().cpu()
+    bars, edges = torch.histogram(values, 64, range=(0, 1), weight=counts)
+    marks = {f"center {k}": value for k, value in enumerate(state.centers[:, middle].tolist())}
+    return Histogram(title="gray values and centers", edges=edges, counts=bars, marks=marks, x_label="gray value")
 
 
 def _color_scatter(state: KMeansState) -> Scatter:
     points, n = state.points, len(state.points.inverse)
     some = points.inverse[torch.linspace(0, n - 1, min(n, _SHOWN), device=points.inverse.device).long()]
-    first = (state.window // 2 * state.window + state.window // 2) * (1 if state.color_space == "gray" else 3)
-    shown = slice(first, first + 3)
+    first = center_columns(state.color_space, state.window).start
+    shown = slice(first, first + 3)  # of a gray pixel with its place: gray, row, column
     ways = torch.stack([*state.path, state.centers])[:, :, shown]  # (T, K, 3)
     return Scatter(
         title="pixels and centers",
         points=points.values[some, shown],
         labels=state.nearest[some],
         centers=state.centers[:, shown],
-        paths=tuple(ways.unbind(dim=1)) if len(ways) > 1 else (),
+        paths=tuple(ways.unbind(dim=1)) if state.path else (),
         axis_labels=_AXES[state.color_space],
     )
 

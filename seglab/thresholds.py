@@ -1,0 +1,213 @@
+"""Thresholds of gray values: Otsu's and its relatives from a histogram, local ones, hysteresis.
+
+The kernels of `seglab.methods.thresholding`, which explains them and cites the papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seglab.features import mirror_pad
+from seglab.labels import connected_components
+
+__all__ = [
+    "Statistic",
+    "class_ends",
+    "class_scores",
+    "gray_histogram",
+    "hysteresis",
+    "local_threshold",
+    "multi_otsu",
+    "one_class_more",
+    "otsu_curve",
+]
+
+Statistic = Literal["gaussian", "mean", "sauvola"]
+
+
+def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
+    """Count gray values, as scikit-image does.
+
+    Parameters
+    ----------
+    gray
+        (H, W) in [0, 1].
+    n_bins
+        For a picture that is not 8-bit.
+
+    Returns
+    -------
+    counts
+        (B,) float64. The first and the last are not 0.
+    centers
+        (B,) the gray values of the bins, float64 in [0, 1]. An 8-bit picture (all values are multiples of 1/255) has
+        one bin for each level from its darkest to its brightest; any other has ``n_bins`` equal bins over its range.
+    """
+    levels = gray * 255
+    if levels.frac().amax() == 0:
+        counts = torch.bincount(levels.to(torch.uint8).flatten(), minlength=256)
+        used = counts.nonzero()
+        first, last = int(used[0]), int(used[-1])
+        centers = torch.arange(first, last + 1, dtype=gray.dtype, device=gray.device) / 255  # as pixels were divided
+        return counts[first : last + 1].double(), centers.double()
+    low, high = torch.aminmax(gray)
+    if low == high:
+        return gray.new_full((1,), gray.numel(), dtype=torch.float64), low[None].double()
+    edges = _linspace(low, high, n_bins)
+    bins = torch.bucketize(gray.flatten(), edges[1:-1], right=True)  # a value on an edge belongs to the bin above
+    return torch.bincount(bins, minlength=n_bins).double(), ((edges[:-1] + edges[1:]) / 2).double()
+
+
+def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
+    """The between-class variance ω₀ω₁(μ₁ − μ₀)² of each threshold.
+
+    Parameters
+    ----------
+    counts, centers
+        (B,) a histogram; the first and the last count are not 0.
+
+    Returns
+    -------
+    Tensor
+        (B − 1,) float64, in squared units of ``centers``. Entry t is for the classes 0 … t and t + 1 … B − 1.
+
+    Examples
+    --------
+    >>> otsu_curve(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
+    [0.25, 0.25]
+    """
+    share = counts.double() / counts.sum()
+    omega = share.cumsum(0)[:-1]  # ω₀
+    moment = (share * centers).cumsum(0)  # ω₀μ₀; the last is the mean of all
+    return (moment[-1] * omega - moment[:-1]).square() / (omega * (1 - omega))
+
+
+def class_scores(counts: Tensor, centers: Tensor) -> Tensor:
+    """What a class of the bins i … j − 1 adds to the between-class variance, ω(μ − μ_all)².
+
+    Returns
+    -------
+    Tensor
+        (B + 1, B + 1) float64; 0 for a class without pixels, −∞ where j ≤ i.
+    """
+    share = counts.double() / counts.sum()
+    deviation = centers.double() - share @ centers.double()
+    omega = F.pad(share.cumsum(0), (1, 0))
+    moment = F.pad((share * deviation).cumsum(0), (1, 0))
+    omega, moment = omega[None] - omega[:, None], moment[None] - moment[:, None]
+    scores = torch.where(omega > 0, moment.square() / omega, 0.0)
+    return scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
+
+
+def one_class_more(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """A level of the dynamic program: the best first class i … j − 1, given the best of the rest from j on.
+
+    Returns the new ``values`` (B + 1,) and where the first class ends, j, (B + 1,) int64.
+    """
+    return (scores + values).max(dim=1)
+
+
+def class_ends(choices: Sequence[Tensor]) -> Tensor:
+    """The last bin of each class but the last, (T,): follow the choices of the dynamic program from the start."""
+    start = choices[0].new_zeros(())
+    ends = []
+    for choice in reversed(choices):
+        start = choice[start]
+        ends.append(start - 1)
+    return torch.stack(ends)
+
+
+def multi_otsu(counts: Tensor, centers: Tensor, n_classes: int) -> Tensor:
+    """The thresholds (n_classes − 1,) that maximize the between-class variance Σ ω_k(μ_k − μ)² of a histogram.
+
+    Dynamic programming: B² work for each class more than one, whatever their number.
+
+    Examples
+    --------
+    >>> multi_otsu(torch.tensor([5.0, 1.0, 0.0, 6.0, 0.0, 4.0]), torch.arange(6.0), 3).tolist()
+    [1.0, 3.0]
+    """
+    scores = class_scores(counts, centers)
+    values, choices = scores[:, -1], []
+    for _ in range(n_classes - 1):
+        values, choice = one_class_more(scores, values)
+        choices.append(choice)
+    return centers[class_ends(choices)]
+
+
+def local_threshold(gray: Tensor, radius: int, statistic: Statistic = "gaussian", offset: float = 0.0) -> Tensor:
+    """A threshold for each pixel (H, W), from the window of side 2·radius + 1 around it; borders are mirrored.
+
+    Parameters
+    ----------
+    gray
+        (H, W).
+    radius
+        In pixels.
+    statistic
+        ``"mean"`` of the window; ``"gaussian"``, the mean weighted by a Gaussian of σ = radius / 3; ``"sauvola"``,
+        m·(1 + 0.2·(s / 0.5 − 1)) of the window's mean m and standard deviation s.
+    offset
+        Subtracted from it.
+
+    Notes
+    -----
+    The first two are `skimage.filters.threshold_local`'s, the third is `skimage.filters.threshold_sauvola`'s except
+    within ``radius`` of the border, which is mirrored there without repeating the last pixel.
+    """
+    if statistic == "gaussian":
+        sigma = radius / 3
+        reach = int(4 * sigma + 0.5)
+        x = torch.arange(-reach, reach + 1, dtype=gray.dtype, device=gray.device)
+        weights = torch.exp(-x.square() / (2 * sigma**2))
+        return _smooth(gray, weights / weights.sum()) - offset
+    mean = _box_mean(gray, radius)
+    if statistic == "sauvola":
+        deviation = (_box_mean(gray.square(), radius) - mean.square()).clamp(min=0).sqrt()
+        mean = mean * (1 + 0.2 * (deviation / 0.5 - 1))
+    return mean.to(gray.dtype) - offset
+
+
+def hysteresis(gray: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
+    """Where a pixel exceeds ``high``, or exceeds ``low`` and is 4-connected, through such pixels, to one that does.
+
+    Returns (H, W) bool. A ``low`` above ``high`` counts as ``high``.
+
+    Examples
+    --------
+    >>> hysteresis(torch.tensor([[0.5, 0.9, 0.1, 0.5]]), low=0.4, high=0.8).tolist()
+    [[True, True, False, False]]
+    """
+    sure = gray > high
+    possible = (gray > low) | sure
+    regions = connected_components(torch.where(possible, 0, -1))
+    kept = torch.zeros(gray.numel() + 1, dtype=torch.bool, device=gray.device)
+    kept[regions[sure]] = True
+    return kept[regions]  # −1, no region, is the last entry, which stays False
+
+
+def _box_mean(gray: Tensor, radius: int) -> Tensor:
+    """The mean (H, W) float64 of the window around each pixel, from cumulative sums: no dearer for large windows."""
+    side = 2 * radius + 1
+    sums = F.pad(mirror_pad(gray.double(), radius, radius), (1, 0, 1, 0)).cumsum(0).cumsum(1)
+    rows = sums[side:] - sums[:-side]
+    return (rows[:, side:] - rows[:, :-side]) / side**2
+
+
+def _smooth(gray: Tensor, weights: Tensor) -> Tensor:
+    """Correlate rows and columns with the same weights (2·reach + 1,)."""
+    reach = len(weights) // 2
+    padded = mirror_pad(gray, reach, reach)[None, None]
+    return F.conv2d(F.conv2d(padded, weights[None, None, :, None]), weights[None, None, None, :])[0, 0]
+
+
+def _linspace(low: Tensor, high: Tensor, n: int) -> Tensor:
+    """The n + 1 edges of equal bins, rounded as `numpy.linspace` does, so that values on an edge fall alike."""
+    edges = torch.arange(n + 1, dtype=low.dtype, device=low.device) * ((high - low) / n) + low
+    edges[-1] = high
+    return edges
