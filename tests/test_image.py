@@ -165,6 +165,12 @@ def test_bfloat16_and_float64_come_in_and_go_out():
     np.testing.assert_array_equal(exact.numpy(), np.moveaxis(RGB / 255, -1, 0))
 
 
+def test_levels_are_divided_before_they_are_rounded_to_half_precision():
+    levels = np.array([[0, 1000, 40000, 65535]], np.uint16)
+    expected = torch.from_numpy(levels / 65535).to(torch.float16)
+    assert torch.equal(as_image(levels, dtype=torch.float16)[0], expected)
+
+
 def test_carries_no_gradient():
     values = torch.rand(3, 4, 5, requires_grad=True)
     assert not as_image(values).requires_grad

@@ -268,6 +268,12 @@ def test_berkeley_boundaries_are_those_of_a_loop(labels):
     assert boundaries(labels, "bsds").tolist() == mark
 
 
+def test_outer_boundaries_see_other_segments_across_corners():
+    labels = torch.tensor([[0, -1], [-1, 1]])
+    assert boundaries(labels, "outer").all()  # as scikit-image has it
+    assert boundaries(torch.tensor([[0, -1], [-1, 0]]), "outer").tolist() == [[False, True], [True, False]]
+
+
 def test_a_quadtree_has_the_berkeley_number_of_boundary_pixels():
     rows, cols = torch.arange(321)[:, None], torch.arange(481)[None]
     quarters = (rows >= 160).long() * 2 + (cols >= 240)
