@@ -316,12 +316,11 @@ def read_ground_truth(path: str | os.PathLike) -> list[Tensor]:
 
 
 def _cell(path: str | os.PathLike, name: str) -> NDArray[Any]:
-    try:
-        content = scipy.io.loadmat(path, variable_names=[name])
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # scipy raises many kinds on a broken file
-        raise ValueError(f"{Path(path)} cannot be read as a .mat file: {error}") from error
+    with Path(path).open("rb") as file:
+        try:
+            content = scipy.io.loadmat(file, variable_names=[name])
+        except Exception as error:  # scipy raises many kinds on a broken file
+            raise ValueError(f"{Path(path)} cannot be read as a .mat file: {error}") from error
     if name not in content:
         raise ValueError(f"{Path(path)} holds no variable {name!r}")
     return content[name]

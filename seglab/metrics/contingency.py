@@ -167,7 +167,7 @@ def _is_several(labels: Any) -> bool:
 
 def _label_map(labels: Any, device: torch.device | None = None) -> Tensor:
     """A tensor of whole numbers; their range is looked at later, where there are only runs to look at."""
-    if isinstance(labels, np.ndarray) and labels.dtype.kind == "i" and labels.flags.writeable:
+    if isinstance(labels, np.ndarray) and labels.dtype.kind == "i" and labels.flags.carray:
         labels = torch.from_numpy(labels)
     if not (isinstance(labels, Tensor) and labels.ndim == 2 and len(labels) and labels.dtype in _TYPES):
         labels = as_labels(labels)
@@ -182,8 +182,8 @@ def _table(truths: list[Tensor], pred: Tensor) -> ContingencyTable:
     firsts, lengths = (torch.cat(parts) for parts in zip(*runs, strict=True))
     preds = pred.index_select(0, firsts).long()
     labels, preds, lengths = _without_unassigned(labels, preds, lengths)
-    true, n_true = _numbered_on(labels)
-    preds, (n_pred,) = _numbered_on([preds])
+    true, n_true = _numbered_on(labels, len(pred))
+    preds, (n_pred,) = _numbered_on([preds], len(pred))
     cell, counts = _tally(true * n_pred + preds, sum(n_true) * n_pred, lengths)
     true = cell // n_pred
     truth_of = torch.arange(len(n_true)).repeat_interleave(torch.tensor(n_true))
@@ -231,16 +231,16 @@ def _without_unassigned(labels: list[Tensor], preds: Tensor, lengths: Tensor) ->
     return labels, preds[torch.cat(keep)], lengths[torch.cat(keep)]
 
 
-def _numbered_on(parts: list[Tensor]) -> tuple[Tensor, list[int]]:
+def _numbered_on(parts: list[Tensor], n_pixels: int) -> tuple[Tensor, list[int]]:
     """Labels of several maps in one row, each map's after those of the one before; how many each map has.
 
-    Labels keep their numbers, unless these are far larger than there are runs.
+    Labels keep their numbers, unless they go beyond the number of pixels (so the leaves of a tree always keep theirs).
     """
     moved: list[Tensor] = []
     sizes: list[int] = []
     for part in parts:
         size = int(part.max()) + 1
-        if size > max(2**16, 4 * len(part)):
+        if size > max(2**16, n_pixels):
             values, part = torch.unique(part, return_inverse=True)
             size = len(values)
         moved.append(part + sum(sizes))
