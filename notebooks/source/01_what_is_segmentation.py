@@ -133,10 +133,11 @@ print("pairs of pixels that are together in both or apart in both:", rand_index(
 # Its number, and the color in which a figure paints it, carry no meaning; a method that finds the same segments may
 # number them in any order. So never compare two label maps number by number. Compare which pixels are *together*, as
 # the Rand index does here, or rename both by one rule before you compare: `relabel` numbers labels in the order in
-# which they first appear.
+# which they first appear. (There is one exception: where a list of class names belongs to the map, a label is the place
+# in that list, and equal numbers mean equal classes. Such maps are compared number by number, in chapter 12.)
 
 # %%
-print(relabel(renamed).tolist()[2])
+print("the third row, numbered by first appearance:", relabel(renamed)[2].tolist())
 assert not torch.equal(renamed, twins.instances)
 assert torch.equal(relabel(renamed), relabel(twins.instances))
 
@@ -211,7 +212,8 @@ titles = ["each class in its mean color", "each instance in its mean color"]
 plot.show(*painted, titles=titles, captions=captions)
 
 # %% [markdown]
-# So no amount of clustering colors will find the classes: they have to be *learnt* from examples. Chapters 12 to 14 do.
+# So no amount of clustering colors will find the classes: they have to be *learned* from examples. Chapters 12 to 14
+# do.
 #
 # ### Instance segmentation
 #
@@ -298,7 +300,7 @@ ax = plot.show(flower, *shown, titles=["picture and hints", *masks], captions=ca
 ax.plot([75, 230, 230, 75, 75], [35, 35, 188, 188, 35], color="yellow")
 ax.plot([150, 150], [70, 165], color="white", linewidth=3)
 ax.plot([30, 300], [20, 20], color="black", linewidth=3)
-ax.plot(150, 90, "o", color="cyan", markeredgecolor="black")
+_ = ax.plot(150, 90, "o", color="cyan", markeredgecolor="black")
 
 # %%
 for click in ((90, 150), (94, 150), (112, 150), (60, 130)):
@@ -393,11 +395,11 @@ methods = {
     "SLIC": lambda image: superpixels(image, 200),
     "Felzenszwalb": lambda image: torch.from_numpy(felzenszwalb(image.movedim(0, -1).numpy(), scale=200, min_size=50)),
 }
-maps, seconds = {"truth": connected_components(instances)}, {"truth": float("nan")}
+maps, seconds = {"truth": connected_components(instances)}, {}
 for name, method in methods.items():
     start = time.perf_counter()
     maps[name] = method(scene.image)
-    seconds[name] = time.perf_counter() - start
+    seconds[name] = round(time.perf_counter() - start, 2)
 
 # %%
 shown = [overlay(labels, scene.image, alpha=0.3) for labels in maps.values()]
@@ -556,6 +558,7 @@ def perimeters(labels):
     return sides
 
 
+# %%
 def compactness(labels):
     """4πA/P² of each segment."""
     return 4 * torch.pi * segment_sizes(labels) / perimeters(labels) ** 2
@@ -627,6 +630,7 @@ def measure(labels, labels_true, image):
     }
 
 
+# %%
 def bars(table):
     """Draw one small bar chart for each measure; the best candidate in orange with a dot, the truth in gray."""
     with plot.style(**{"axes.titlesize": 10}):
@@ -644,11 +648,11 @@ def bars(table):
 # %%
 table = {name: measure(labels, instances, scene.image) for name, labels in maps.items()}
 bars(table)
-print("8 seconds: ", {name: round(value, 2) for name, value in seconds.items()})
+print("8 seconds:", seconds)
 
 # %% [markdown]
 # No candidate has all the orange bars, and none could: the squares, which do not look at the picture, win wherever only
-# shape and place count, and the crumbs of k-means win wherever nothing but color does. The conditions pull against each
+# shape and place count, and the crumbs of k-means win wherever it helps to cut finer. The conditions pull against each
 # other. What a segmentation is *for* decides which of them matter: to count objects, the first three; to save a later
 # method work, size, shape and time as well.
 
@@ -826,7 +830,7 @@ cup = torch.isin(truth, torch.tensor([3, 5]))  # the cup with the coffee in it
 mask = object_in_box(photo, (5, 160, 300, 420))
 shown, titles = [cut_out(photo, cup), cut_out(photo, mask)], ["picture", "cup, by hand", "box and threshold"]
 ax = plot.show(photo, *shown, titles=titles, captions=["", "", f"IoU {iou(mask, cup):.2f}"])[0]
-ax.plot([160, 420, 420, 160, 160], [5, 5, 300, 300, 5], color="yellow")
+_ = ax.plot([160, 420, 420, 160, 160], [5, 5, 300, 300, 5], color="yellow")
 
 # %% [markdown]
 # *Cause.* The method assumed that an object is on one side of one threshold and its surroundings on the other. The cup
