@@ -76,7 +76,7 @@ plot.show(coins, result.labels, result, size=2.6, titles=["picture", "label map"
 # %%
 counts, centers = gray_histogram(coins[0])
 start = next(Thresholding().steps(coins))
-plot.draw(start.panels(coins)[0])
+plot.draw(start.panels(coins)[0]);
 
 # %% [markdown]
 # Let $\omega_0$ and $\omega_1$ be the shares of the pixels in the two classes, and $\mu_0$, $\mu_1$ their mean gray
