@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.resources
 import logging
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,9 +50,9 @@ class Widget(anywidget.AnyWidget):
         super().__init__(**traits)
         self.on_msg(self._heard)
 
+    @abstractmethod
     def still(self) -> bytes:
         """A PNG that stands in for the widget."""
-        raise NotImplementedError
 
     def receive(self, content: dict[str, Any], buffers: list[memoryview]) -> None:
         """Answer a message of the browser."""
