@@ -20,6 +20,7 @@ __all__ = [
     "class_ends",
     "class_scores",
     "gray_histogram",
+    "gray_levels",
     "hysteresis",
     "local_threshold",
     "multi_otsu",
@@ -30,7 +31,20 @@ __all__ = [
 Statistic = Literal["gaussian", "mean", "sauvola"]
 
 
-def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
+def gray_levels(gray: Tensor) -> Tensor | None:
+    """The levels 0 … 255 of an 8-bit picture (all values are multiples of 1/255), int16; None of any other.
+
+    Examples
+    --------
+    >>> gray_levels(torch.tensor([[0.0, 0.2, 1.0]])), gray_levels(torch.tensor([[0.0, 0.3]]))
+    (tensor([[  0,  51, 255]], dtype=torch.int16), None)
+    """
+    levels = gray * 255
+    whole = levels.to(torch.int16)
+    return whole if levels.frac_().amax() == 0 else None
+
+
+def gray_histogram(gray: Tensor, n_bins: int = 256, levels: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Count gray values, as scikit-image does.
 
     Parameters
@@ -39,18 +53,20 @@ def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
         (H, W) in [0, 1].
     n_bins
         For a picture that is not 8-bit.
+    levels
+        What `gray_levels` says of it, where that is known.
 
     Returns
     -------
     counts
         (B,) float64. The first and the last are not 0.
     centers
-        (B,) the gray values of the bins, float64 in [0, 1]. An 8-bit picture (all values are multiples of 1/255) has
-        one bin for each level from its darkest to its brightest; any other has ``n_bins`` equal bins over its range.
+        (B,) the gray values of the bins, float64 in [0, 1]. An 8-bit picture has one bin for each level from its
+        darkest to its brightest; any other has ``n_bins`` equal bins over its range.
     """
-    levels = gray * 255
-    if levels.frac().amax() == 0:
-        counts = torch.bincount(levels.to(torch.uint8).flatten(), minlength=256)
+    levels = gray_levels(gray) if levels is None else levels
+    if levels is not None:
+        counts = torch.bincount(levels.flatten(), minlength=256)
         used = counts.nonzero()
         first, last = int(used[0]), int(used[-1])
         centers = torch.arange(first, last + 1, dtype=gray.dtype, device=gray.device) / 255  # as pixels were divided
@@ -59,7 +75,11 @@ def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
     if low == high:
         return gray.new_full((1,), gray.numel(), dtype=torch.float64), low[None].double()
     edges = _linspace(low, high, n_bins)
-    bins = torch.bucketize(gray.flatten(), edges[1:-1], right=True)  # a value on an edge belongs to the bin above
+    values = gray.flatten()
+    place = (values - low) / (high - low) * n_bins
+    bins = place.int().clamp_(max=n_bins - 1)
+    unsure = ((place - place.round()).abs_() < 1e-3).nonzero()[:, 0]  # next to an edge, where rounding decides
+    bins[unsure] = torch.bucketize(values[unsure], edges[1:-1], right=True, out_int32=True)  # on an edge: the bin above
     return torch.bincount(bins, minlength=n_bins).double(), ((edges[:-1] + edges[1:]) / 2).double()
 
 
@@ -90,18 +110,22 @@ def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
 def class_scores(counts: Tensor, centers: Tensor) -> Tensor:
     """What a class of the bins i … j − 1 adds to the between-class variance, ω(μ − μ_all)².
 
+    Parameters
+    ----------
+    counts, centers
+        (B,) a histogram without empty bins.
+
     Returns
     -------
     Tensor
-        (B + 1, B + 1) float64; 0 for a class without pixels, −∞ where j ≤ i.
+        (B + 1, B + 1) float64; −∞ where j ≤ i.
     """
     share = counts.double() / counts.sum()
     deviation = centers.double() - share @ centers.double()
     omega = F.pad(share.cumsum(0), (1, 0))
     moment = F.pad((share * deviation).cumsum(0), (1, 0))
-    omega, moment = omega[None] - omega[:, None], moment[None] - moment[:, None]
-    scores = torch.where(omega > 0, moment.square() / omega, 0.0)
-    return scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
+    scores = (moment - moment[:, None]).square_().div_(omega - omega[:, None])
+    return scores.masked_fill_(torch.ones_like(scores, dtype=torch.bool).tril_(), -torch.inf)
 
 
 def one_class_more(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,13 +149,22 @@ def class_ends(choices: Sequence[Tensor]) -> Tensor:
 def multi_otsu(counts: Tensor, centers: Tensor, n_classes: int) -> Tensor:
     """The thresholds (n_classes − 1,) that maximize the between-class variance Σ ω_k(μ_k − μ)² of a histogram.
 
-    Dynamic programming: B² work for each class more than one, whatever their number.
+    Dynamic programming: B² work for each class more than one, whatever their number. Of equally good thresholds, the
+    lowest are taken.
+
+    Raises
+    ------
+    ValueError
+        There are fewer bins with pixels than classes.
 
     Examples
     --------
     >>> multi_otsu(torch.tensor([5.0, 1.0, 0.0, 6.0, 0.0, 4.0]), torch.arange(6.0), 3).tolist()
     [1.0, 3.0]
     """
+    counts, centers = counts[counts > 0], centers[counts > 0]
+    if len(counts) < n_classes:
+        raise ValueError(f"{len(counts)} gray values cannot be split into {n_classes} classes; ask for fewer")
     scores = class_scores(counts, centers)
     values, choices = scores[:, -1], []
     for _ in range(n_classes - 1):

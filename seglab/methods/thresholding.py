@@ -13,6 +13,7 @@ class, instead of a search over all sets of thresholds.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +31,7 @@ from seglab.thresholds import (
     class_ends,
     class_scores,
     gray_histogram,
+    gray_levels,
     hysteresis,
     local_threshold,
     multi_otsu,
@@ -60,6 +62,8 @@ class ThresholdingState(State):
     ----------
     gray
         (H, W) in [0, 1].
+    levels
+        (H, W) int16, the same as 0 … 255, where that is exact and the rule needs it.
     thresholds
         (T,) ascending; a pixel's class is the number of thresholds below it. None yet: all pixels are in class 0.
     dark
@@ -72,6 +76,7 @@ class ThresholdingState(State):
 
     gray: Tensor
     thresholds: Tensor
+    levels: Tensor | None = None
     dark: bool = False
     surface: Tensor | None = None
     foreground: Tensor | None = None
@@ -81,17 +86,19 @@ class ThresholdingState(State):
         """(H, W) int64: the class of each pixel."""
         if self.foreground is not None:
             return self.foreground.long()
-        if len(self.thresholds) == 0:
-            return torch.zeros_like(self.gray, dtype=torch.int64)
-        if len(self.thresholds) == 1:
-            return (self.gray <= self.thresholds if self.dark else self.gray > self.thresholds).long()
-        below = torch.bucketize(self.gray, self.thresholds)  # how many thresholds lie below each pixel
-        return len(self.thresholds) - below if self.dark else below
+        x, thresholds = self.gray, self.thresholds
+        if self.levels is not None:  # the same, in whole numbers
+            x, thresholds = self.levels, (thresholds * 255).round().to(self.levels.dtype)
+        # Each comparison is written as numbers of the pixels' own kind, because that vectorizes.
+        over = [torch.gt(x, threshold, out=torch.empty_like(x)) for threshold in thresholds]
+        above = functools.reduce(Tensor.add_, over) if over else torch.zeros_like(x)
+        labels = above.long()
+        return len(thresholds) - labels if self.dark else labels
 
     @property
     def histogram(self) -> tuple[Tensor, Tensor]:
         """The counts and the centers of the bins, see `gray_histogram`."""
-        return gray_histogram(self.gray)
+        return gray_histogram(self.gray, levels=self.levels)
 
     def describe(self) -> str:
         """The thresholds so far."""
@@ -173,34 +180,36 @@ class MultiOtsuState(ThresholdingState):
 
     Attributes
     ----------
-    counts, centers
-        (B,) the histogram.
+    centers
+        (B,) the gray values that occur, as bins of the histogram; there cannot be more classes.
     scores
         (B + 1, B + 1) what a class of the bins i … j − 1 adds to the between-class variance.
     values
         (B + 1,) the largest variance of the bins from i on, in as many classes as there are now.
     choices
         One (B + 1,) for each step: where the first of these classes ends.
-    n_levels
-        The number of bins that are not empty; there cannot be more classes.
     """
 
-    counts: Tensor
     centers: Tensor
-    n_levels: int
     scores: Tensor
     values: Tensor
     choices: tuple[Tensor, ...] = ()
 
     @property
-    def histogram(self) -> tuple[Tensor, Tensor]:
-        """The counts and the centers of the bins."""
-        return self.counts, self.centers
-
-    @property
     def objective(self) -> Tensor:
         """The between-class variance of the present classes, in squared gray values."""
         return self.values[0]
+
+    def one_more(self, n_classes: int) -> MultiOtsuState:
+        """The state with one class more, the last for ``n_classes`` or when all gray values are told apart."""
+        n = self.n_iter + 1
+        values, choice = one_class_more(self.scores, self.values)
+        choices = (*self.choices, choice)
+        code = Status.CONVERGED if n + 1 == n_classes else Status.RUNNING
+        if n + 1 == len(self.centers) < n_classes:
+            code = Status.DEGENERATE
+        thresholds = self.centers[class_ends(choices)].to(self.gray.dtype)
+        return replace(self, n_iter=n, code=code, values=values, choices=choices, thresholds=thresholds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,27 +285,23 @@ class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
             return ThresholdingState(gray=gray, thresholds=torch.stack([low, high]), dark=dark, foreground=sure)
         if self.rule not in ("otsu", "multi-otsu"):
             return ThresholdingState(gray=gray, thresholds=none, dark=dark)
-        counts, centers = gray_histogram(gray)
+        levels = gray_levels(gray)
+        counts, centers = gray_histogram(gray, levels=levels)
         code = Status.RUNNING if len(counts) > 1 else Status.DEGENERATE
-        bins: dict[str, Any] = {
-            "gray": gray,
-            "thresholds": none,
-            "dark": dark,
-            "code": code,
-            "counts": counts,
-            "centers": centers,
-        }
+        common: dict[str, Any] = {"gray": gray, "levels": levels, "thresholds": none, "dark": dark, "code": code}
         if self.rule == "otsu":
-            return OtsuState(**bins, variance=otsu_curve(counts, centers))
-        scores = class_scores(counts, centers)
-        return MultiOtsuState(**bins, scores=scores, values=scores[:, -1], n_levels=int((counts > 0).sum()))
+            variance = otsu_curve(counts, centers)
+            return OtsuState(**common, counts=counts, centers=centers, variance=variance)
+        used = counts > 0
+        scores = class_scores(counts[used], centers[used])
+        return MultiOtsuState(**common, centers=centers[used], scores=scores, values=scores[:, -1])
 
     def step(self, image: Tensor, state: ThresholdingState) -> ThresholdingState:
         """One candidate more, one class more, or all that there is to do."""
         if isinstance(state, OtsuState):
             return state.after(state.n_iter + 1)
         if isinstance(state, MultiOtsuState):
-            return self._one_class_more(state)
+            return state.one_more(self.n_classes)
         done: dict[str, Any] = {"n_iter": 1, "code": Status.CONVERGED}
         gray, dark = state.gray, state.dark
         if self.rule == "fixed":
@@ -313,13 +318,3 @@ class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
         if isinstance(state, OtsuState) and len(state.variance) > 0:
             return state.after(len(state.variance))
         return None
-
-    def _one_class_more(self, state: MultiOtsuState) -> MultiOtsuState:
-        n = state.n_iter + 1
-        values, choice = one_class_more(state.scores, state.values)
-        choices = (*state.choices, choice)
-        code = Status.CONVERGED if n + 1 == self.n_classes else Status.RUNNING
-        if n + 1 == state.n_levels < self.n_classes:
-            code = Status.DEGENERATE
-        thresholds = state.centers[class_ends(choices)].to(state.gray.dtype)
-        return replace(state, n_iter=n, code=code, values=values, choices=choices, thresholds=thresholds)
