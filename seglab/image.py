@@ -390,25 +390,26 @@ def hsv_to_rgb(image: Tensor) -> Tensor:
 
 def _rgb_to_xyz(image: Tensor) -> list[Tensor]:
     r, g, b = (
-        torch.where(c > 0.04045, ((c.clamp(min=0) + 0.055) / 1.055) ** 2.4, c / 12.92) for c in _planes(image)
+        torch.where(c > 0.04045, _power((c + 0.055) / 1.055, 2.4), c / 12.92) for c in _planes(image)
     )  # sRGB's curve
     return [m[0] * r + m[1] * g + m[2] * b for m in _XYZ_FROM_RGB]
 
 
 def _xyz_to_rgb(image: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     linear = [m[0] * x + m[1] * y + m[2] * z for m in np.linalg.inv(np.array(_XYZ_FROM_RGB)).tolist()]
-    curve = [torch.where(c > 0.0031308, 1.055 * c.clamp(min=1e-9) ** (1 / 2.4) - 0.055, 12.92 * c) for c in linear]
+    curve = [torch.where(c > 0.0031308, 1.055 * _power(c, 1 / 2.4) - 0.055, 12.92 * c) for c in linear]
     return _stack(image, *curve).clamp(0, 1)
 
 
-def _cube_root(x: Tensor) -> Tensor:
-    return x.clamp(min=1e-12) ** (1 / 3)
+def _power(x: Tensor, exponent: float) -> Tensor:
+    """``x ** exponent`` for positive numbers, in half the time; others become tiny."""
+    return torch.exp(exponent * torch.log(x.clamp(min=1e-12)))
 
 
 def rgb_to_lab(image: Tensor) -> Tensor:
     """CIELAB of RGB: L in [0, 100], a and b about −100 to 100 (`skimage.color.rgb2lab`)."""
     ratios = [value / white for value, white in zip(_rgb_to_xyz(image), _WHITE, strict=True)]
-    x, y, z = (torch.where(t > 0.008856, _cube_root(t), 7.787 * t + 16 / 116) for t in ratios)
+    x, y, z = (torch.where(t > 0.008856, _power(t, 1 / 3), 7.787 * t + 16 / 116) for t in ratios)
     return _stack(image, 116 * y - 16, 500 * (x - y), 200 * (y - z))
 
 
@@ -424,7 +425,7 @@ def lab_to_rgb(image: Tensor) -> Tensor:
 def rgb_to_luv(image: Tensor) -> Tensor:
     """CIELUV of RGB: L in [0, 100], u and v about −135 to 220 (`skimage.color.rgb2luv`)."""
     x, y, z = _rgb_to_xyz(image)
-    lightness = torch.where(y > 0.008856, 116 * _cube_root(y) - 16, 903.3 * y)
+    lightness = torch.where(y > 0.008856, 116 * _power(y, 1 / 3) - 16, 903.3 * y)
     total = (x + 15 * y + 3 * z).clamp(min=1e-12)  # zero for black alone, where L is zero too
     u, v = 4 * x / total, 9 * y / total
     return _stack(image, lightness, 13 * lightness * (u - _U_WHITE), 13 * lightness * (v - _V_WHITE))

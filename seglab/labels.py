@@ -610,7 +610,7 @@ def overlay(
     if image is not None:
         _check_same_shape(labels, image, "image")
         picture = image.detach().to(device=labels.device, dtype=torch.float32).expand(3, -1, -1)
-        painted = torch.where(labels >= 0, torch.lerp(picture, painted, alpha), picture)
+        painted = torch.lerp(picture, painted, (labels >= 0) * float(alpha))
     if boundary is False or (boundary is True and min(labels.shape) < 64):
         return painted
     mark = _berkeley_boundaries(labels)

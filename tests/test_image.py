@@ -485,6 +485,12 @@ def test_color_spaces_do_not_write_to_their_input(space):
     assert torch.equal(values, kept_values)
 
 
+@pytest.mark.parametrize("space", ["gray", "hsv", "lab", "luv"])
+def test_gradients_flow_through_color_spaces(space):
+    rgb = torch.rand(3, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05
+    assert torch.autograd.gradcheck(lambda x: to_color_space(x, space), rgb.requires_grad_())
+
+
 def test_color_spaces_refuse_other_shapes_and_names():
     with pytest.raises(ValueError, match=r"'gray', 'rgb', 'hsv', 'lab', 'luv'; got 'cmyk'"):
         to_color_space(torch.zeros(3, 2, 2), "cmyk")
