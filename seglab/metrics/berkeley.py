@@ -316,11 +316,12 @@ def read_ground_truth(path: str | os.PathLike) -> list[Tensor]:
 
 
 def _cell(path: str | os.PathLike, name: str) -> NDArray[Any]:
-    with Path(path).open("rb") as file:
-        try:
-            content = scipy.io.loadmat(file, variable_names=[name])
-        except Exception as error:  # scipy raises many kinds on a broken file
-            raise ValueError(f"{Path(path)} cannot be read as a .mat file: {error}") from error
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {Path(path)}")
+    try:
+        content = scipy.io.loadmat(str(path), appendmat=False, variable_names=[name])
+    except Exception as error:  # scipy raises many kinds on a broken file
+        raise ValueError(f"{Path(path)} cannot be read as a .mat file: {error}") from error
     if name not in content:
         raise ValueError(f"{Path(path)} holds no variable {name!r}")
     return content[name]
