@@ -391,9 +391,9 @@ step_through(GaussianMixture(n_components=3, color_space="gray", start="random",
 # %% [markdown]
 # <details><summary>What happens?</summary>
 #
-# The one that began nearest to the dark hill takes it, and narrows. The other two share the long slope, wide and nearly
-# on top of each other: hence the large uncertainty all over the coins. All the work is done in the first steps; then it
-# creeps.
+# The one that began nearest to the dark hill takes it, and narrows. The other two began side by side; they part slowly,
+# until one has the lit backdrop and the other the coins. Watch the likelihood: long, flat stretches are no proof that
+# EM has arrived. A looser `tol` would have stopped on the way.
 # </details>
 #
 # **In color** the components are ellipsoids; the player shows their shadows on lightness and the green–red axis.
