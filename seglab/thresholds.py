@@ -233,10 +233,23 @@ def _box_mean(gray: Tensor, radius: int) -> Tensor:
 
 
 def _smooth(gray: Tensor, weights: Tensor) -> Tensor:
-    """Correlate rows and columns with the same weights (2·reach + 1,)."""
+    """Correlate columns and rows with the same weights (2·reach + 1,); borders are mirrored."""
     reach = len(weights) // 2
-    padded = mirror_pad(gray, reach, reach)[None, None]
-    return F.conv2d(F.conv2d(padded, weights[None, None, :, None]), weights[None, None, None, :])[0, 0]
+    padded = mirror_pad(gray, reach, reach)
+    return _correlate(_correlate(padded.T, weights).T, weights)
+
+
+def _correlate(x: Tensor, weights: Tensor) -> Tensor:
+    """Correlate each row (H, n + k − 1) with weights (k,): (H, n).
+
+    As matrix products: k neighboring results are 2k − 1 values times one matrix with the weights along its diagonals.
+    On a CPU this is several times faster than `torch.nn.functional.conv2d` with one channel.
+    """
+    k, n = len(weights), x.shape[1] - len(weights) + 1
+    lag = torch.arange(2 * k - 1, device=x.device)[:, None] - torch.arange(k, device=x.device)
+    band = torch.where((lag >= 0) & (lag < k), weights[lag.clamp(0, k - 1)], 0.0)  # (2k − 1, k)
+    pieces = F.pad(x, (0, -n % k)).unfold(1, 2 * k - 1, k)  # (H, ⌈n / k⌉, 2k − 1)
+    return (pieces @ band).flatten(1)[:, :n]
 
 
 def _linspace(low: Tensor, high: Tensor, n: int) -> Tensor:
