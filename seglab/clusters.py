@@ -7,6 +7,7 @@ exact.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,8 @@ __all__ = ["Columns", "Lloyd", "assign", "update"]
 
 _BLOCK = {"cpu": 1 << 16}  # distances computed at once: 256 kB in float32, which stays in a processor's cache
 _BLOCK_ELSEWHERE = 1 << 25  # about what keeps a large device busy
-_WATCHED = 0.25  # the part of the points that `Lloyd` watches between two looks at all
+_WATCHED = 0.3  # `Lloyd` watches this part of the points at most, after a look at all
+_PATIENCE = 8  # and after so many steps looks whether fewer do
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ def assign(points: Tensor | Columns, centers: Tensor) -> Tensor:
     """
     points = points if isinstance(points, Columns) else Columns.of(points)
     factors = _factors(points, centers)
-    blocks = points.x.split(_rows(centers), dim=1)
+    blocks = points.x.split(_rows(points.x, len(centers)), dim=1)
     return torch.cat([_first_lowest(factors @ x)[0] for x in blocks])
 
 
@@ -98,21 +100,26 @@ class Lloyd:
 
     A point's *slack* is how much farther its second nearest center is than its nearest. By the triangle inequality it
     stays where it is until the two centers that have moved most have together moved by that much (Hamerly, 2010,
-    Making k-means even faster, SIAM Conf. Data Mining, 10.1137/1.9781611972801.12). So all points are looked at now and
-    then, and only the few with little slack until moves have used up what the others have. Sums change by the points
-    that change sides.
+    Making k-means even faster, SIAM Conf. Data Mining, 10.1137/1.9781611972801.12). So only points whose slack is
+    within a *budget* are watched. Moves use the budget up, and then all points are looked at again; as moves become
+    smaller, so does what need be watched. Sums change by the points that change sides.
 
     Attributes
     ----------
     centers
         (K, D).
+    smallest
+        The number of pixels of the smallest cluster. Where that is 0, the next step is `update`'s, and a new `Lloyd`
+        goes on from there.
     """
 
     def __init__(self, points: Columns, nearest: Tensor, centers: Tensor) -> None:
-        self.centers = centers
-        self._points, self._all_nearest = points, nearest
+        self.centers, self._points, self._all_nearest = centers, points, nearest
         self._sums = _sums(points, nearest, len(centers))
-        self._watch_all()
+        self.smallest = float(self._sums[:, -1].amin())
+        self._places: Tensor | None = None  # of the points that are watched; None: all are
+        self._watched, self._nearest = points, nearest
+        self._budget, self._age = 0.0, 0
 
     @property
     def nearest(self) -> Tensor:
@@ -121,41 +128,37 @@ class Lloyd:
             return self._nearest
         return self._all_nearest.index_copy(0, self._places, self._nearest)
 
-    @property
-    def some_are_empty(self) -> bool:
-        """Whether a center has no points; the next step is then `update`'s, and a new `Lloyd` goes on from there."""
-        return bool((self._sums[:, -1] == 0).any())
-
     def step(self) -> bool:
         """Move each center to the mean of its points and assign again; tell whether all points stayed."""
         before, self.centers = self.centers, _means(self._points, self._sums, self.centers)
-        moves = (self.centers - before).norm(dim=1)
-        self._budget -= float(moves.topk(min(2, len(moves))).values.sum())
-        if self._budget > 0:
+        move = sum(sorted((self.centers - before).norm(dim=1).tolist())[-2:])
+        self._budget, self._age = self._budget - move, self._age + 1
+        if self._budget > 0 and self._age < _PATIENCE:
             return self._take(assign(self._watched, self.centers))
-        self._all_nearest = self.nearest
-        self._watch_all()
-        nearest, slack = _assign_with_slack(self._points, self.centers)
+        if self._budget <= 0:
+            self._watch(None, math.inf)
+        nearest, slack = _assign_with_slack(self._watched, self.centers)
         stayed = self._take(nearest)
-        self._watch_some(slack)
+        budget = min(self._budget, 2 * _PATIENCE * move)
+        if self._places is None:
+            budget = min(budget, float(slack[:: max(1, len(slack) // 1000)].quantile(_WATCHED)))
+        few = (slack <= budget).nonzero()[:, 0]
+        self._watch(few if self._places is None else self._places[few], budget)
         return stayed
 
-    def _watch_all(self) -> None:
-        self._places: Tensor | None = None
-        self._watched, self._nearest, self._budget = self._points, self._all_nearest, 0.0
-
-    def _watch_some(self, slack: Tensor) -> None:
-        self._budget = float(slack[:: max(1, len(slack) // 1000)].quantile(_WATCHED))
-        self._places = (slack <= self._budget).nonzero()[:, 0]
-        self._all_nearest = self._nearest
-        self._watched, self._nearest = self._points.at(self._places), self._all_nearest[self._places]
+    def _watch(self, places: Tensor | None, budget: float) -> None:
+        self._all_nearest = self.nearest
+        self._places, self._budget, self._age = places, budget, 0
+        self._watched = self._points if places is None else self._points.at(places)
+        self._nearest = self._all_nearest if places is None else self._all_nearest[places]
 
     def _take(self, nearest: Tensor) -> bool:
         changed = (nearest != self._nearest).nonzero()[:, 0]
         if len(changed) == 0:
             return True
-        points, k = self._watched.at(changed), len(self.centers)
-        self._sums += _sums(points, nearest[changed], k, self._nearest[changed])
+        new, old, k = nearest[changed], self._nearest[changed], len(self.centers)
+        self._sums += _sums(self._watched.at(changed), new, k, old)
+        self.smallest = float(self._sums[:, -1].amin())
         self._nearest = nearest
         return False
 
@@ -172,9 +175,9 @@ def _first_lowest(distance: Tensor) -> tuple[Tensor, Tensor]:
     The same as ``distance.min(dim=0)``, in passes that vectorize: on a CPU min and argmin take many times longer.
     """
     k, lowest = len(distance), distance.amin(dim=0)
-    height = torch.arange(k, 0, -1, dtype=distance.dtype, device=distance.device)[:, None]
     reached = torch.le(distance, lowest, out=torch.empty_like(distance))  # 1 or 0
-    return k - reached.mul_(height).amax(dim=0).long(), lowest
+    height = torch.arange(k, 0, -1, dtype=distance.dtype, device=distance.device)[:, None]
+    return reached.mul_(height).amax(dim=0).neg_().add_(k).long(), lowest
 
 
 def _assign_with_slack(points: Columns, centers: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,7 +186,7 @@ def _assign_with_slack(points: Columns, centers: Tensor) -> tuple[Tensor, Tensor
     factors = _factors(points, centers)
     reach = factors[:, -1].amax().sqrt()  # of the centers
     safety = 4 * torch.finfo(centers.dtype).eps ** 0.5
-    for x in points.x.split(_rows(centers), dim=1):
+    for x in points.x.split(_rows(points.x, len(centers)), dim=1):
         distance = factors @ x
         index, first = _first_lowest(distance)
         second = distance.scatter_(0, index[None], torch.inf).amin(dim=0)
@@ -199,8 +202,7 @@ def _sums(points: Columns, nearest: Tensor, n_clusters: int, before: Tensor | No
 
     With ``before``, by how much they have changed since the nearest centers were those.
     """
-    sums = torch.zeros(n_clusters, len(points.x), dtype=torch.float64, device=points.x.device)
-    rows = _rows(sums)
+    rows, total = _rows(nearest, n_clusters), None
     for start in range(0, len(nearest), rows):
         block = slice(start, start + rows)
         members = _one_hot(nearest[block], n_clusters)
@@ -208,8 +210,10 @@ def _sums(points: Columns, nearest: Tensor, n_clusters: int, before: Tensor | No
             members -= _one_hot(before[block], n_clusters)
         if points.counts is not None:
             members *= points.counts[block]
-        sums += members @ points.x[:, block].double().T
-    return sums
+        sums = members @ points.x[:, block].T.double()
+        total = sums if total is None else total.add_(sums)
+    assert total is not None  # there is at least one point
+    return total
 
 
 def _one_hot(index: Tensor, k: int) -> Tensor:
@@ -237,6 +241,6 @@ def _relocate(points: Columns, nearest: Tensor, centers: Tensor, empty: Tensor) 
     return nearest.scatter(0, far.indices, torch.where(moves, takers, nearest[far.indices]))
 
 
-def _rows(centers: Tensor) -> int:
+def _rows(points: Tensor, n_clusters: int) -> int:
     """How many points to take at once."""
-    return max(1, _BLOCK.get(centers.device.type, _BLOCK_ELSEWHERE) // len(centers))
+    return max(1, _BLOCK.get(points.device.type, _BLOCK_ELSEWHERE) // n_clusters)

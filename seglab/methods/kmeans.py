@@ -192,7 +192,7 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
             return None
         lloyd = Lloyd(state.columns, state.nearest, state.centers)
         while state.status is Status.RUNNING:
-            if lloyd.some_are_empty:  # hardly ever
+            if lloyd.smallest == 0:  # hardly ever
                 state = self.step(image, replace(state, nearest=lloyd.nearest))
                 lloyd = Lloyd(state.columns, state.nearest, state.centers)
             else:
