@@ -12,6 +12,7 @@ The names below are the ones that most work begins with; each is loaded when it 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from seglab.segmenter import Segmentation, Segmenter, State, Trace, get_method
 
 __version__ = "0.1.0.dev0"
+
+# Threads that wait by spinning fight with whatever else runs (a browser, another kernel): a picture's short loops then
+# take ten times as long on two busy cores. It is read when torch is first imported; a value that is set is kept.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "GaussianMixture",

@@ -441,3 +441,14 @@ def test_a_command_that_is_ended_by_a_signal_is_seen_and_signals_are_passed_on(r
     rest, _ = process.communicate(timeout=30)  # ends only if the child, which holds the pipe, has ended too
     assert rest == ""
     assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_threads_do_not_spin_while_they_wait_unless_asked_to(run, monkeypatch):
+    started = []
+    monkeypatch.setattr(run, "wait", lambda process: 0)
+    monkeypatch.setattr(run.subprocess, "Popen", lambda command, cwd, env: started.append(env))
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    run.Environment(here=True, install=False).python(["-c", ""])
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    run.Environment(here=True, install=False).python(["-c", ""])
+    assert [env["OMP_WAIT_POLICY"] for env in started] == ["PASSIVE", "ACTIVE"]

@@ -128,7 +128,9 @@ def measure(
     script = str(Path(__file__).with_name("run.py"))
     command = [sys.executable, script, "--child", what, "--size", f"{size[0]}x{size[1]}", "--seconds", str(seconds)]
     command += ["--clock", clock]
-    environment = dict(os.environ) if n_threads is None else {**os.environ, **dict.fromkeys(_THREADS, str(n_threads))}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # for both sides, as in `./run lab`
+    if n_threads is not None:
+        environment |= dict.fromkeys(_THREADS, str(n_threads))
     try:
         done = subprocess.run(
             [*command, title], capture_output=True, text=True, timeout=_TIMEOUT, check=False, env=environment
