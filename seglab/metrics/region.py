@@ -189,9 +189,8 @@ def adapted_rand_error(labels_true: Any, labels_pred: Any = None) -> float:
     >>> adapted_rand_error([[0, 0, 1, 1]], [[0, 1, 1, 1]])  # 2 and 3 pairs together, 1 of them in both
     0.6
     """
-    both, true, pred = _pairs_together(_as_table(labels_true, labels_pred))
-    error = 1 - 2 * both / (true + pred)
-    return float(torch.where(true + pred > 0, error, 0.0).mean())
+    both, either = _pairs_together(_as_table(labels_true, labels_pred))
+    return float(torch.where(either > 0, 1 - 2 * both / either, 0.0).mean())
 
 
 def best_overlaps(table: ContingencyTable) -> Tensor:
@@ -209,26 +208,27 @@ def best_overlaps_of_prediction(table: ContingencyTable) -> Tensor:
 
 def rand_indices(table: ContingencyTable) -> Tensor:
     """(A,) float64: the Rand index with each truth."""
-    both, true, pred = _pairs_together(table)
-    n = table.n_pixels.double()
-    pairs = n * (n - 1)
-    return torch.where(pairs > 0, 1 - (true + pred - 2 * both) / pairs.clamp(min=1), 1.0)
+    both, either = _pairs_together(table)
+    pairs = table.n_pixels * (table.n_pixels - 1)
+    return torch.where(pairs > 0, 1 - (either - 2 * both) / pairs, 1.0)
 
 
 def variations_of_information(table: ContingencyTable) -> Tensor:
     """(A,) float64: the variation of information with each truth, in bits."""
     # H(G|S) + H(S|G) = 2 H(G,S) − H(G) − H(S), where H = log2 N − Σ n log2 n / N
-    both, true, pred = _sums_per_truth(table, lambda n: torch.special.xlogy(n.double(), n.double()))  # 0 log 0 = 0
-    return ((true + pred - 2 * both) / (math.log(2) * table.n_pixels.double())).clamp(
-        min=0
-    )  # rounding may leave −1e-16
+    both, true, pred = _sums_per_truth(table, _n_log_n)
+    return ((true + pred - 2 * both) / table.n_pixels).clamp(min=0)  # rounding may leave −1e-16
 
 
-def _pairs_together(table: ContingencyTable) -> tuple[Tensor, Tensor, Tensor]:
-    """(A,) float64 each: ordered pairs of pixels that are together in both, in the truth, in the prediction."""
-    n = table.n_pixels  # of n_i pixels, n_i² − n_i pairs; summed exactly, in int64
-    both, true, pred = ((sums - n).double() for sums in _sums_per_truth(table, torch.square))
-    return both, true, pred
+def _n_log_n(n: Tensor) -> Tensor:
+    n = n.double()
+    return torch.special.xlogy(n, n).mul_(1 / math.log(2))  # 0 log 0 = 0
+
+
+def _pairs_together(table: ContingencyTable) -> tuple[Tensor, Tensor]:
+    """(A,) float64 each: ordered pairs of pixels together in both, and in the truth plus in the prediction."""
+    both, true, pred = _sums_per_truth(table, torch.square)  # n² − n pairs each; summed exactly, in int64
+    return (both - table.n_pixels).double(), (true + pred - 2 * table.n_pixels).double()
 
 
 def _sums_per_truth(table: ContingencyTable, f: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
