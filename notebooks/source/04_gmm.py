@@ -294,7 +294,7 @@ for _ in range(3):
     bounds[f"bound touching at {mean:.2f}"] = [bound(column, resp, with_mean(g)) for g in grid]
     mean = m_step(column, resp)[1][1, 0]
 likelihood = {"likelihood": [e_step(column, with_mean(g))[0] for g in grid]}
-plot.curves(grid, likelihood | bounds, title="A bound that touches", x_label="mean of the plaster", y_label="per pixel")
+plot.curves(grid, likelihood | bounds, title="A bound that touches", x_label="mean of the plaster", y_label="per pixel");
 
 # %% [markdown]
 # Now all parameters, half a step at a time, on the gray coins. Each M-step lifts the bound, and the likelihood even
@@ -596,7 +596,7 @@ for ax, smoothing in zip(axes[1:], ("icm", "mean_field"), strict=True):
     objectives = np.array([float(o) for o in trace.objectives])
     assert (np.diff(objectives) <= 1e-4 * abs(objectives[0])).all()  # each never raises what it minimizes
 axes[0].set(title="energy of the labels", xlabel="sweep")
-axes[0].legend()
+axes[0].legend();
 
 # %% [markdown]
 # **How dear should a border be?** At $\beta=0$ nothing happens. Too high, and small things go.
@@ -612,7 +612,7 @@ for smoothing in ("icm", "mean_field"):
     base = SmoothedMixture(n_components=2, log_resp=two.log_resp, smoothing=smoothing)
     labels = [replace(base, beta=float(beta)).segment(noisy.image).labels for beta in betas]
     curves[smoothing] = [segmentation_covering(noisy.instances, each) for each in labels]
-plot.curves(betas, curves, x_label="β (nats)", y_label="covering", title="Noisy picture, known truth")
+plot.curves(betas, curves, x_label="β (nats)", y_label="covering", title="Noisy picture, known truth");
 
 # %% [markdown]
 # ## A real photograph
@@ -666,7 +666,7 @@ sizes, scores = range(2, 10), {"k-means": [], "mixture": []}
 for k in sizes:
     for name, method in {"k-means": KMeans(n_clusters=k), "mixture": GaussianMixture(n_components=k)}.items():
         scores[name].append(segmentation_covering(truth, method.segment(small_coffee).labels))
-plot.curves(sizes, scores, title="coffee", x_label="K", y_label="covering")
+plot.curves(sizes, scores, title="coffee", x_label="K", y_label="covering");
 
 # %% [markdown]
 # The curves jump: for each $K$, EM and k-means end on whichever hill they began (failure 2, below). Trust a lead that
