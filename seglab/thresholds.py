@@ -32,15 +32,15 @@ Statistic = Literal["gaussian", "mean", "sauvola"]
 
 
 def gray_levels(gray: Tensor) -> Tensor | None:
-    """The levels 0 … 255 of an 8-bit picture (all values are multiples of 1/255), int16; None of any other.
+    """The levels 0 … 255 of an 8-bit picture (all values are multiples of 1/255), uint8; None of any other.
 
     Examples
     --------
     >>> gray_levels(torch.tensor([[0.0, 0.2, 1.0]])), gray_levels(torch.tensor([[0.0, 0.3]]))
-    (tensor([[  0,  51, 255]], dtype=torch.int16), None)
+    (tensor([[  0,  51, 255]], dtype=torch.uint8), None)
     """
     levels = gray * 255
-    whole = levels.to(torch.int16)
+    whole = levels.to(torch.int16).to(torch.uint8)  # by way of int16, because that vectorizes
     return whole if levels.frac_().amax() == 0 else None
 
 

@@ -63,7 +63,7 @@ class ThresholdingState(State):
     gray
         (H, W) in [0, 1].
     levels
-        (H, W) int16, the same as 0 … 255, where that is exact and the rule needs it.
+        (H, W) uint8, the same as 0 … 255, where that is exact and the rule needs it.
     thresholds
         (T,) ascending; a pixel's class is the number of thresholds below it. None yet: all pixels are in class 0.
     dark
