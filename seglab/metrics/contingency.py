@@ -29,7 +29,7 @@ class ContingencyTable:
     """The pairs of segments that meet, and in how many pixels; of one truth or of several.
 
     Segments of several truths (several people's segmentations of one picture) are numbered on, the second one's after
-    the first one's; ``truth_of`` says whose each one is.
+    the first one's; `truth_of` says whose each one is.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class ContingencyTable:
         (E,) int64, the segment of the truth and that of the prediction; each pair at most once.
     counts
         (E,) int64, the pixels that they have in common, at least one.
-    truth_of
-        (R,) int64 from 0, for each segment of the truths the truth to which it belongs.
+    n_true
+        The number of labels of each truth, unused ones included; R together.
     n_pred
         The number S of labels of the prediction, unused ones included.
     """
@@ -46,9 +46,18 @@ class ContingencyTable:
     true: Tensor
     pred: Tensor
     counts: Tensor
-    truth_of: Tensor
+    n_true: tuple[int, ...]
     n_pred: int
-    n_truths: int = 1
+
+    @property
+    def n_truths(self) -> int:
+        """A, the number of truths."""
+        return len(self.n_true)
+
+    @cached_property
+    def truth_of(self) -> Tensor:
+        """(R,) int64 from 0, the truth to which each segment of the truths belongs."""
+        return torch.from_numpy(np.repeat(np.arange(self.n_truths), self.n_true)).to(self.true.device)
 
     @cached_property
     def truth_of_entry(self) -> Tensor:
@@ -58,7 +67,7 @@ class ContingencyTable:
     @cached_property
     def sizes_true(self) -> Tensor:
         """(R,) int64, the pixels of each segment of the truths."""
-        return _sums(self.true, self.counts, len(self.truth_of))
+        return _sums(self.true, self.counts, sum(self.n_true))
 
     @cached_property
     def sizes_pred(self) -> Tensor:
@@ -81,7 +90,7 @@ class ContingencyTable:
                 [0, 2]])
         """
         cell = self.true * self.n_pred + self.pred
-        return _sums(cell, self.counts, len(self.truth_of) * self.n_pred).view(-1, self.n_pred)
+        return _sums(cell, self.counts, sum(self.n_true) * self.n_pred).view(-1, self.n_pred)
 
     def merged(self, into: Tensor, n_pred: int | None = None) -> ContingencyTable:
         """The table after segments of the prediction have merged.
@@ -94,15 +103,14 @@ class ContingencyTable:
             The number of segments afterwards; the largest number in ``into`` and one by default.
         """
         n_pred = (int(into.max()) + 1 if len(into) else 0) if n_pred is None else n_pred
-        cell, counts = _tally(self.true * n_pred + into[self.pred], len(self.truth_of) * n_pred, self.counts)
+        cell, counts = _tally(self.true * n_pred + into[self.pred], sum(self.n_true) * n_pred, self.counts)
         true = cell // max(n_pred, 1)
         return ContingencyTable(
             true=true,
             pred=cell - true * n_pred,
             counts=counts,
-            truth_of=self.truth_of,
+            n_true=self.n_true,
             n_pred=n_pred,
-            n_truths=self.n_truths,
         )
 
 
@@ -194,9 +202,8 @@ def _table(truths: list[Tensor], pred: Tensor) -> ContingencyTable:
         true=true,
         pred=cell - true * n_pred,
         counts=counts,
-        truth_of=torch.from_numpy(np.repeat(np.arange(len(n_true)), n_true)).to(pred.device),
+        n_true=tuple(n_true),
         n_pred=n_pred,
-        n_truths=len(n_true),
     )
 
 

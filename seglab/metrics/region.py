@@ -195,7 +195,7 @@ def adapted_rand_error(labels_true: Any, labels_pred: Any = None) -> float:
 
 def best_overlaps(table: ContingencyTable) -> Tensor:
     """(R,) float64: for each segment of the truths the largest |R ∩ S| / |R ∪ S| with a segment of the prediction."""
-    best = torch.zeros(len(table.truth_of), dtype=torch.float64, device=table.counts.device)
+    best = torch.zeros(sum(table.n_true), dtype=torch.float64, device=table.counts.device)
     return best.scatter_reduce_(0, table.true, _overlaps(table), "amax")
 
 
@@ -216,26 +216,27 @@ def rand_indices(table: ContingencyTable) -> Tensor:
 def variations_of_information(table: ContingencyTable) -> Tensor:
     """(A,) float64: the variation of information with each truth, in bits."""
     # H(G|S) + H(S|G) = 2 H(G,S) − H(G) − H(S), where H = log2 N − Σ n log2 n / N
-    both, true, pred = _sums_per_truth(table, _n_log_n)
-    return ((true + pred - 2 * both) / table.n_pixels).clamp(min=0)  # rounding may leave −1e-16
+    both, true, pred = _sums_per_truth(table, _n_ln_n)
+    bits = (true + pred).sub_(both, alpha=2) / table.n_pixels / math.log(2)
+    return bits.clamp_(min=0)  # rounding may leave −1e-16
 
 
-def _n_log_n(n: Tensor) -> Tensor:
+def _n_ln_n(n: Tensor) -> Tensor:
     n = n.double()
-    return torch.special.xlogy(n, n).mul_(1 / math.log(2))  # 0 log 0 = 0
+    return torch.special.xlogy(n, n)  # 0 log 0 = 0
 
 
 def _pairs_together(table: ContingencyTable) -> tuple[Tensor, Tensor]:
     """(A,) float64 each: ordered pairs of pixels together in both, and in the truth plus in the prediction."""
     both, true, pred = _sums_per_truth(table, torch.square)  # n² − n pairs each; summed exactly, in int64
-    return (both - table.n_pixels).double(), (true + pred - 2 * table.n_pixels).double()
+    return (both - table.n_pixels).double(), (true + pred).sub_(table.n_pixels, alpha=2).double()
 
 
 def _sums_per_truth(table: ContingencyTable, f: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """(A,) each: Σ f(n) over the table's counts, the sizes of the truth's segments and those of the prediction's."""
     both, true, pred = f(table.counts), f(table.sizes_true), f(table.sizes_pred)
     if table.n_truths == 1:
-        return both.sum()[None], true.sum()[None], pred.sum(1)
+        return both.sum(0, keepdim=True), true.sum(0, keepdim=True), pred.sum(1)
     none = both.new_zeros(table.n_truths)
     both = none.index_add(0, table.truth_of_entry, both)
     return both, none.index_add(0, table.truth_of, true), pred.sum(1)

@@ -136,7 +136,7 @@ def test_counts_do_not_overflow() -> None:
         true=torch.tensor([0, 1]),
         pred=torch.tensor([0, 0]),
         counts=torch.tensor([2**30 + 1, 2**29]),
-        truth_of=torch.tensor([0, 0]),
+        n_true=(2,),
         n_pred=1,
     )
     a, b = 2**30 + 1, 2**29
