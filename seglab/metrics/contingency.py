@@ -139,8 +139,8 @@ def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
 
     Notes
     -----
-    Label maps are piecewise constant, so what is counted is runs of pixels, with their lengths as weights: on
-    photographs some thirty times fewer than pixels. Few labels are counted by one `torch.bincount`; where the table
+    Label maps are piecewise constant, so what is counted is runs of pixels, with their lengths as weights: far
+    fewer than there are pixels. Few labels are counted by one `torch.bincount`; where the table
     would be much larger than the number of runs (ten thousand superpixels against ten thousand), by sorting. Memory
     and time are those of the runs, never of the product of the numbers of labels.
 
