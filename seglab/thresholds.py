@@ -67,10 +67,9 @@ def gray_histogram(gray: Tensor, n_bins: int = 256, levels: Tensor | None = None
     levels = gray_levels(gray) if levels is None else levels
     if levels is not None:
         counts = torch.bincount(levels.flatten(), minlength=256)
-        used = counts.nonzero()
-        first, last = int(used[0]), int(used[-1])
-        centers = torch.arange(first, last + 1, dtype=gray.dtype, device=gray.device) / 255  # as pixels were divided
-        return counts[first : last + 1].double(), centers.double()
+        used = counts.nonzero()[:, 0].tolist()
+        centers = torch.arange(used[0], used[-1] + 1, dtype=torch.float64, device=gray.device) / 255
+        return counts[used[0] : used[-1] + 1].double(), centers
     low, high = torch.aminmax(gray)
     if low == high:
         return gray.new_full((1,), gray.numel(), dtype=torch.float64), low[None].double()
@@ -101,10 +100,11 @@ def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
     >>> otsu_curve(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
     [0.25, 0.25]
     """
-    share = counts.double() / counts.sum()
-    omega = share.cumsum(0)[:-1]  # ω₀
-    moment = (share * centers).cumsum(0)  # ω₀μ₀; the last is the mean of all
-    return (moment[-1] * omega - moment[:-1]).square() / (omega * (1 - omega))
+    sizes = counts.cumsum(0, dtype=torch.float64)
+    sums = (counts * centers.double()).cumsum(0)
+    n, omega = sizes[-1], sizes[:-1] / sizes[-1]  # ω₀
+    shortfall = sums[-1] * omega - sums[:-1]  # n ω₀(μ − μ₀) = n ω₀ω₁(μ₁ − μ₀)
+    return shortfall.div_(n).square_() / (omega * (1 - omega))
 
 
 def class_scores(counts: Tensor, centers: Tensor) -> Tensor:
