@@ -31,7 +31,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Imports go to the same line or to a line above, never down.
 LAYERS = (
-    ("params", "panels", "image", "labels", "features", "gaussians", "clusters"),
+    ("params", "panels", "image", "labels", "features", "kernels"),
     ("segmenter", "hierarchy"),
     ("methods", "networks", "metrics", "datasets"),
     ("drawing", "plot", "animation"),

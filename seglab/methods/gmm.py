@@ -26,7 +26,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from seglab.gaussians import (
+from seglab.image import ColorSpace
+from seglab.kernels.gmm import (
     CovarianceType,
     Mixture,
     Samples,
@@ -38,7 +39,6 @@ from seglab.gaussians import (
     monomials,
     sufficient_statistics,
 )
-from seglab.image import ColorSpace
 from seglab.methods.kmeans import KMeans, KMeansState, random_points
 from seglab.panels import Bars, Histogram, Panel, Picture, Scatter
 from seglab.params import param
@@ -63,7 +63,7 @@ class GaussianMixtureState(State):
         (0-d) how far the M-step alone had lifted it, by the responsibilities of the state before: between the
         likelihood of that state and this one's.
     statistics
-        (K, M) the responsibility-weighted sums that the next M-step fits; see `seglab.gaussians.e_step`.
+        (K, M) the responsibility-weighted sums that the next M-step fits; see `seglab.kernels.gmm.e_step`.
     covariance_type
         The shape of the components.
     samples

@@ -22,9 +22,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from seglab.clusters import Columns, Lloyd, assign, update
 from seglab.features import Distinct, center_colors, center_columns, distinct_features
 from seglab.image import ColorSpace
+from seglab.kernels.kmeans import Columns, Lloyd, assign, update
 from seglab.panels import Histogram, Panel, Scatter
 from seglab.params import param
 from seglab.segmenter import Segmenter, State, Status, generator
@@ -187,7 +187,7 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
         return self._next(state, centers, nearest, (nearest == state.nearest).all())
 
     def solve(self, image: Tensor, state: KMeansState) -> KMeansState | None:
-        """On a CPU, take the same steps by `seglab.clusters.Lloyd`, which looks only where labels may change."""
+        """On a CPU, take the same steps by `seglab.kernels.kmeans.Lloyd`, which looks only where labels may change."""
         if state.centers.device.type != "cpu" or state.status is not Status.RUNNING:
             return None
         lloyd = Lloyd(state.columns, state.nearest, state.centers)

@@ -36,8 +36,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from seglab.gaussians import CovarianceType
 from seglab.image import ColorSpace
+from seglab.kernels.gmm import CovarianceType
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.panels import Panel, Picture
 from seglab.params import param

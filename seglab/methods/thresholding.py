@@ -23,10 +23,7 @@ import torch
 from torch import Tensor
 
 from seglab.image import to_color_space
-from seglab.panels import Curve, Histogram, Panel, Picture
-from seglab.params import param
-from seglab.segmenter import Segmenter, State, Status
-from seglab.thresholds import (
+from seglab.kernels.thresholding import (
     Statistic,
     class_ends,
     class_scores,
@@ -38,6 +35,9 @@ from seglab.thresholds import (
     one_class_more,
     otsu_curve,
 )
+from seglab.panels import Curve, Histogram, Panel, Picture
+from seglab.params import param
+from seglab.segmenter import Segmenter, State, Status
 
 __all__ = [
     "MultiOtsuState",

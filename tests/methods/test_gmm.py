@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from torch import Tensor
 
-from seglab import gaussians
 from seglab.datasets import shapes
 from seglab.features import pixel_features
-from seglab.gaussians import (
+from seglab.kernels import gmm as gaussians
+from seglab.kernels.gmm import (
     Mixture,
     Samples,
     coefficients,

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seglab import clusters, datasets
-from seglab.clusters import Columns, Lloyd
+from seglab import datasets
 from seglab.features import distinct_features, pixel_features
 from seglab.image import as_image
+from seglab.kernels import kmeans as clusters
+from seglab.kernels.kmeans import Columns, Lloyd
 from seglab.methods import KMeans, KMeansState
 from seglab.methods.kmeans import assign, inertia, kmeans_plus_plus, random_points, update
 from seglab.panels import Histogram, Scatter

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from seglab import datasets
 from seglab.image import rgb_to_gray
+from seglab.kernels.thresholding import gray_histogram, gray_levels, hysteresis, local_threshold, multi_otsu, otsu_curve
 from seglab.methods import Thresholding
 from seglab.methods.thresholding import MultiOtsuState, OtsuState
 from seglab.panels import Curve, Histogram, Picture
 from seglab.segmenter import Status
-from seglab.thresholds import gray_histogram, gray_levels, hysteresis, local_threshold, multi_otsu, otsu_curve
 
 PHOTOS = datasets.photos()
 histograms = st.lists(st.integers(0, 20), min_size=4, max_size=9).filter(lambda counts: counts[0] and counts[-1])
