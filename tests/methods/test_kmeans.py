@@ -232,11 +232,12 @@ def test_the_best_of_several_starts_is_the_optimum_of_a_gray_picture() -> None:
 
 @pytest.mark.parametrize("draw", [kmeans_plus_plus, random_points])
 def test_starting_centers_are_different_points(draw: Any) -> None:
-    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.004, 0.0]]) * 100
-    counts = torch.tensor([10**6, 10**6, 10**6, 10**6, 1])  # the last is easily overlooked
-    for seed in range(20):
-        centers = draw(x, counts, 5, generator(seed))
-        assert sorted(centers.tolist()) == sorted(x.tolist())
+    """Also where rounding gives a frequent point a distance to itself, and the last point is rare and near another."""
+    for seed in range(30):
+        x = 100 * torch.rand(4, 3, generator=generator(seed))
+        x = torch.cat([x, x[:1] + 0.2])
+        counts = torch.tensor([10**6, 10**6, 10**6, 10**6, 1])
+        assert sorted(draw(x, counts, 5, generator(seed)).tolist()) == sorted(x.tolist())
 
 
 def test_random_points_are_drawn_by_frequency() -> None:
@@ -316,13 +317,17 @@ def test_a_center_without_points_moves_to_the_farthest_point(solve: bool) -> Non
     assert state.labels.tolist() == [[0, 0, 0, 2, 1]]
 
 
+def test_a_center_stays_where_no_point_is_at_a_distance() -> None:
+    x, centers = torch.tensor([[0.0], [0.0], [1.0]]), torch.tensor([[9.0], [0.0], [1.0]])
+    assert update(x, torch.tensor([1, 1, 2]), centers).tolist() == centers.tolist()
+
+
 def test_no_center_stays_empty_while_there_are_points_to_take() -> None:
-    image = noisy()
     far = torch.full((6, 3), 50.0) + torch.arange(6.0)[:, None]
-    for state in (KMeans(n_clusters=6, color_space="rgb", centers=far).segment(image).state,):
-        assert state.labels.unique().tolist() == [0, 1, 2, 3, 4, 5]
-        assert state.status is Status.CONVERGED
-        assert bool(state.centers.isfinite().all())
+    result = KMeans(n_clusters=6, color_space="rgb", centers=far).segment(noisy())
+    assert result.labels.unique().tolist() == [0, 1, 2, 3, 4, 5]
+    assert result.status is Status.CONVERGED
+    assert bool(result.state.centers.isfinite().all())
 
 
 @pytest.mark.parametrize("options", [{}, {"start": "random"}, {"centers": torch.rand(5, 3)}])
