@@ -360,9 +360,14 @@ def _stack(image: Tensor, *planes: Tensor) -> Tensor:
 
 
 def rgb_to_gray(image: Tensor) -> Tensor:
-    """Luminance (..., 1, H, W) of RGB (..., 3, H, W): 0.2125 R + 0.7154 G + 0.0721 B, as `skimage.color.rgb2gray`."""
-    r, g, b = _planes(image)
-    return _stack(image, _GRAY[0] * r + _GRAY[1] * g + _GRAY[2] * b)
+    """Luminance (..., 1, H, W) of RGB (..., 3, H, W): 0.2125 R + 0.7154 G + 0.0721 B, as `skimage.color.rgb2gray`.
+
+    Computed as G + 0.2125 (R − G) + 0.0721 (B − G), so that a gray picture in three channels keeps its values exactly.
+    """
+    _channels(image)
+    r, g, b = image.unbind(-3)
+    gray = g + _GRAY[0] * (r - g) + _GRAY[2] * (b - g)
+    return gray.unsqueeze(-3)
 
 
 def rgb_to_hsv(image: Tensor) -> Tensor:
