@@ -366,7 +366,7 @@ def rgb_to_gray(image: Tensor) -> Tensor:
     """
     _channels(image)
     r, g, b = image.unbind(-3)
-    gray = g + _GRAY[0] * (r - g) + _GRAY[2] * (b - g)
+    gray = (r - g).mul_(_GRAY[0]).add_(g).add_(b - g, alpha=_GRAY[2])
     return gray.unsqueeze(-3)
 
 

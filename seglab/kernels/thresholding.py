@@ -22,10 +22,12 @@ __all__ = [
     "gray_histogram",
     "gray_levels",
     "hysteresis",
+    "level_histogram",
     "local_threshold",
     "multi_otsu",
     "one_class_more",
     "otsu_curve",
+    "range_histogram",
 ]
 
 Statistic = Literal["gaussian", "mean", "sauvola"]
@@ -65,20 +67,28 @@ def gray_histogram(gray: Tensor, n_bins: int = 256, levels: Tensor | None = None
         darkest to its brightest; any other has ``n_bins`` equal bins over its range.
     """
     levels = gray_levels(gray) if levels is None else levels
-    if levels is not None:
-        counts = torch.bincount(levels.flatten(), minlength=256)
-        used = counts.nonzero()[:, 0].tolist()
-        centers = torch.arange(used[0], used[-1] + 1, dtype=torch.float64, device=gray.device) / 255
-        return counts[used[0] : used[-1] + 1].double(), centers
+    return range_histogram(gray, n_bins) if levels is None else level_histogram(levels)
+
+
+def level_histogram(levels: Tensor) -> tuple[Tensor, Tensor]:
+    """One bin for each level from the darkest to the brightest, of a picture uint8."""
+    counts = torch.bincount(levels.flatten(), minlength=256)
+    used = counts.nonzero()[:, 0].tolist()
+    centers = torch.arange(used[0], used[-1] + 1, dtype=torch.float64, device=levels.device) / 255
+    return counts[used[0] : used[-1] + 1].double(), centers
+
+
+def range_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
+    """Equal bins over the range of a picture; a value on an edge belongs to the bin above, as in `numpy.histogram`."""
     low, high = torch.aminmax(gray)
     if low == high:
         return gray.new_full((1,), gray.numel(), dtype=torch.float64), low[None].double()
     edges = _linspace(low, high, n_bins)
     values = gray.flatten()
-    place = (values - low) / (high - low) * n_bins
+    place = (values - low).mul_(n_bins / (high - low))
     bins = place.int().clamp_(max=n_bins - 1)
-    unsure = ((place - place.round()).abs_() < 1e-3).nonzero()[:, 0]  # next to an edge, where rounding decides
-    bins[unsure] = torch.bucketize(values[unsure], edges[1:-1], right=True, out_int32=True)  # on an edge: the bin above
+    unsure = place.sub_(place.round()).abs_().lt(1e-3).nonzero()[:, 0]  # next to an edge, where rounding decides
+    bins[unsure] = torch.bucketize(values[unsure], edges[1:-1], right=True, out_int32=True)
     return torch.bincount(bins, minlength=n_bins).double(), ((edges[:-1] + edges[1:]) / 2).double()
 
 

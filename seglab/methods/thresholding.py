@@ -30,10 +30,12 @@ from seglab.kernels.thresholding import (
     gray_histogram,
     gray_levels,
     hysteresis,
+    level_histogram,
     local_threshold,
     multi_otsu,
     one_class_more,
     otsu_curve,
+    range_histogram,
 )
 from seglab.panels import Curve, Histogram, Panel, Picture
 from seglab.params import param
@@ -286,7 +288,7 @@ class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
         if self.rule not in ("otsu", "multi-otsu"):
             return ThresholdingState(gray=gray, thresholds=none, dark=dark)
         levels = gray_levels(gray)
-        counts, centers = gray_histogram(gray, levels=levels)
+        counts, centers = range_histogram(gray) if levels is None else level_histogram(levels)
         code = Status.RUNNING if len(counts) > 1 else Status.DEGENERATE
         common: dict[str, Any] = {"gray": gray, "levels": levels, "thresholds": none, "dark": dark, "code": code}
         if self.rule == "otsu":
