@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from skimage.color import rgb2gray
 from skimage.filters import threshold_local, threshold_multiotsu, threshold_otsu
 from torch import Tensor
 
@@ -43,6 +44,19 @@ class Otsu(_Gray):
     def theirs(self, data: np.ndarray) -> tuple[Any, np.ndarray]:
         threshold = threshold_otsu(data)
         return threshold, data > threshold
+
+
+@benchmark(
+    "Otsu's threshold of a color photograph", reference="scikit-image rgb2gray, threshold_otsu, compare", least=1
+)
+class OtsuOfColor(Otsu):
+    """Both take the same array (H, W, 3) of bytes."""
+
+    def prepare(self, image: Tensor) -> np.ndarray:
+        return as_numpy(image)
+
+    def theirs(self, data: np.ndarray) -> tuple[Any, np.ndarray]:
+        return super().theirs(rgb2gray(data))
 
 
 @benchmark("multi-Otsu, 4 classes", reference="scikit-image threshold_multiotsu and numpy.digitize", least=1)
