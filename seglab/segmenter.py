@@ -173,7 +173,8 @@ class Segmenter(ABC, Generic[S]):
         """Go from a state straight to the end, or return None where there is no such way and the loop is to be run.
 
         Methods with a direct way to their last state (a closed form, a compiled loop) override this; the end must
-        be the same as that of ``steps``.
+        be the same as that of ``steps``. One that takes long catches KeyboardInterrupt and returns its latest complete
+        state, still running.
         """
         return None
 
@@ -238,7 +239,7 @@ class Segmenter(ABC, Generic[S]):
         if not progress:
             end = self.solve(image, state)
             if end is not None:
-                return end, False
+                return end, end.status is Status.RUNNING
         latest = state
         total = getattr(self, "max_iter", None)
         bar = tqdm(total=total, desc=self._label(), leave=False, disable=not progress)

@@ -191,13 +191,16 @@ class KMeans(Segmenter[KMeansState], name="kmeans"):
         if state.centers.device.type != "cpu" or state.status is not Status.RUNNING:
             return None
         lloyd = Lloyd(state.columns, state.nearest, state.centers)
-        while state.status is Status.RUNNING:
-            if lloyd.smallest == 0:  # hardly ever
-                state = self.step(image, replace(state, nearest=lloyd.nearest))
-                lloyd = Lloyd(state.columns, state.nearest, state.centers)
-            else:
-                stayed = lloyd.step()
-                state = self._next(state, lloyd.centers, state.nearest, stayed)  # these labels come at the end
+        try:
+            while state.status is Status.RUNNING:
+                if lloyd.smallest == 0:  # hardly ever
+                    state = self.step(image, replace(state, nearest=lloyd.nearest))
+                    lloyd = Lloyd(state.columns, state.nearest, state.centers)
+                else:
+                    stayed = lloyd.step()
+                    state = self._next(state, lloyd.centers, state.nearest, stayed)  # these labels come at the end
+        except KeyboardInterrupt:
+            return replace(state, nearest=assign(state.columns, state.centers))
         return replace(state, nearest=lloyd.nearest)
 
     def _next(self, state: KMeansState, centers: Tensor, nearest: Tensor, settled: bool | Tensor) -> KMeansState:

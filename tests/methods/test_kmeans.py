@@ -437,3 +437,23 @@ def test_steps_on_a_gpu_are_those_on_the_cpu(options: dict[str, Any]) -> None:
     torch.testing.assert_close(there.state.path[0].cpu(), here.state.path[0])
     assert (there.labels.cpu() == here.labels).double().mean() > 0.99
     assert float(there.state.objective) == pytest.approx(float(here.state.objective), rel=1e-3)
+
+
+def test_an_interruption_gives_the_latest_complete_step_with_its_own_labels(monkeypatch):
+    image, method = datasets.photo("coffee", max_side=40), KMeans(n_clusters=4)
+    taken, step = [], Lloyd.step
+
+    def two_steps(self):
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(self)
+        return step(self)
+
+    monkeypatch.setattr(Lloyd, "step", two_steps)
+    result = method.segment(image)
+    second = list(method.steps(image))[2]
+    assert result.interrupted
+    assert result.state.n_iter == 2
+    assert torch.equal(result.labels, second.labels)
+    monkeypatch.undo()
+    assert torch.equal(method.segment(image, init=result.state).labels, method.segment(image).labels)
