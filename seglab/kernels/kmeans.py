@@ -15,7 +15,9 @@ from torch import Tensor
 
 __all__ = ["Columns", "Lloyd", "assign", "update"]
 
-_BLOCK = {"cpu": 1 << 16}  # distances computed at once: 256 kB in float32, which stays in a processor's cache
+# Distances computed at once: few enough for a processor's cache, and for torch to leave them to one thread (from 32768
+# on it wakes others, for microseconds of work each time, which costs more than it saves).
+_BLOCK = {"cpu": 32_000}
 _BLOCK_ELSEWHERE = 1 << 25  # about what keeps a large device busy
 _WATCHED = 0.3  # `Lloyd` watches this part of the points at most, after a look at all
 _PATIENCE = 8  # and after so many steps looks whether fewer do
@@ -182,19 +184,18 @@ def _first_lowest(distance: Tensor) -> tuple[Tensor, Tensor]:
 
 def _assign_with_slack(points: Columns, centers: Tensor) -> tuple[Tensor, Tensor]:
     """`assign`, and the slack (U,), lowered by what rounding may get wrong in it and in later distances."""
-    nearest, slack = [], []
     factors = _factors(points, centers)
-    reach = factors[:, -1].amax().sqrt()  # of the centers
-    safety = 4 * torch.finfo(centers.dtype).eps ** 0.5
+    found = []
     for x in points.x.split(_rows(points.x, len(centers)), dim=1):
         distance = factors @ x
         index, first = _first_lowest(distance)
         second = distance.scatter_(0, index[None], torch.inf).amin(dim=0)
-        length = x[:-1].square().sum(dim=0)
-        gap = second.add_(length).clamp_(min=0).sqrt_() - first.add_(length).clamp_(min=0).sqrt_()
-        nearest.append(index)
-        slack.append(gap.sub_(length.sqrt_().add_(reach), alpha=safety))
-    return torch.cat(nearest), torch.cat(slack)
+        found.append((index, first, second, x[:-1].square().sum(dim=0)))
+    nearest, first, second, length = (torch.cat(parts) for parts in zip(*found, strict=True))
+    gap = second.add_(length).clamp_(min=0).sqrt_() - first.add_(length).clamp_(min=0).sqrt_()
+    reach = factors[:, -1].amax().sqrt()  # of the centers
+    safety = 4 * torch.finfo(centers.dtype).eps ** 0.5
+    return nearest, gap.sub_(length.sqrt_().add_(reach), alpha=safety)
 
 
 def _sums(points: Columns, nearest: Tensor, n_clusters: int, before: Tensor | None = None) -> Tensor:
