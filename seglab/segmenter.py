@@ -16,6 +16,7 @@ import enum
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Segmentation", "Segmenter", "State", "Status", "Trace", "generator", "get_method", "methods"]
 
+_ALONE = 1 << 20  # pixels; up to this size on a CPU, waking a second thread costs more than it does
 _WINDOW = 8  # steps taken on an accelerator between two looks at the status
 
 
@@ -145,6 +147,7 @@ class Segmenter(ABC, Generic[S]):
     title: ClassVar[str] = ""  # as figures name it
     objective_name: ClassVar[str] = ""
     objective_sense: ClassVar[Literal["min", "max", ""]] = ""
+    alone: ClassVar[int] = _ALONE  # pixels up to which one thread is quicker than several; networks say 0
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -191,7 +194,8 @@ class Segmenter(ABC, Generic[S]):
             Where to compute; where the picture is, by default.
         """
         picture = as_image(image, device=device)
-        state = self.init(picture) if init is None else self._resumed(init)
+        with self._threads(picture):
+            state = self.init(picture) if init is None else self._resumed(init)
         yield state
         yield from self._run(picture, state)
 
@@ -224,9 +228,10 @@ class Segmenter(ABC, Generic[S]):
         """
         picture = as_image(image, device=device)
         start = time.perf_counter()
-        state = self.init(picture) if init is None else self._resumed(init)
-        state, interrupted = self._finish(picture, state, progress)
-        labels = state.labels
+        with self._threads(picture):
+            state = self.init(picture) if init is None else self._resumed(init)
+            state, interrupted = self._finish(picture, state, progress)
+            labels = state.labels
         if labels.device.type != "cpu":
             labels[:1, :1].cpu()  # wait for the device, so that the time is the whole time
         seconds = time.perf_counter() - start
@@ -259,8 +264,9 @@ class Segmenter(ABC, Generic[S]):
         while state.status is Status.RUNNING:
             window = [state]
             try:
-                while len(window) == 1 or (len(window) <= stride and not self._known_to_be_over(window[-1])):
-                    window.append(self.step(image, window[-1]))
+                with self._threads(image):
+                    while len(window) == 1 or (len(window) <= stride and not self._known_to_be_over(window[-1])):
+                        window.append(self.step(image, window[-1]))
             except KeyboardInterrupt:
                 if len(window) > 1:  # what is complete comes out before the interruption does
                     yield _end(window)
@@ -274,6 +280,19 @@ class Segmenter(ABC, Generic[S]):
             max_iter = getattr(self, "max_iter", None)
             return max_iter is not None and state.n_iter >= max_iter
         return state.code != Status.RUNNING
+
+    @contextmanager
+    def _threads(self, image: Tensor) -> Iterator[None]:
+        """Compute on one thread while the picture is small; as many as there were, afterwards."""
+        before = torch.get_num_threads()
+        if before == 1 or image.device.type != "cpu" or image[0].numel() > self.alone:
+            yield
+            return
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def _label(self) -> str:
         return self.title or self.name or type(self).__name__

@@ -617,3 +617,52 @@ def test_runs_on_a_gpu_in_windows(asynchronous):
     assert isinstance(there, Segmentation)
     assert torch.equal(there.labels.cpu(), here.labels)
     assert {s.gray.device.type for s in method.trace(IMAGE, device="cuda")} == {"cpu"}
+
+
+def test_small_pictures_are_computed_on_one_thread_and_the_others_come_back():
+    seen = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Watched(Threads):
+        pass
+
+    @dataclass(frozen=True, kw_only=True)
+    class Large(Threads):
+        alone = 3
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for method in (Watched(seen=seen), Large(seen=seen)):
+            method.segment(torch.zeros(1, 2, 2))
+            list(method.steps(torch.zeros(1, 2, 2)))
+            with pytest.raises(RuntimeError, match="on purpose"):
+                method.segment(torch.ones(1, 2, 2))
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1] * 6 + [2] * 6  # init and step: of segment, of steps, and of the one that fails
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ThreadsState(State):
+    gray: torch.Tensor
+
+    @property
+    def labels(self) -> torch.Tensor:
+        return self.gray.long()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threads(Segmenter[ThreadsState]):
+    seen: list[int]
+
+    def init(self, image: torch.Tensor) -> ThreadsState:
+        self.seen.append(torch.get_num_threads())
+        return ThreadsState(gray=image[0])
+
+    def step(self, image: torch.Tensor, state: ThreadsState) -> ThreadsState:
+        self.seen.append(torch.get_num_threads())
+        if image.any():
+            raise RuntimeError("on purpose")
+        return dataclasses.replace(state, n_iter=1, code=Status.CONVERGED)
