@@ -25,7 +25,13 @@ from seglab.segmenter import methods
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TAUGHT_IN = {"smoothing": "gmm"}  # a method that ends another's chapter
+TAUGHT_IN = {  # methods that share a chapter
+    "smoothing": "gmm",
+    "region_growing": "regions",
+    "split_merge": "regions",
+    "felzenszwalb": "graphs",
+    "normalized_cuts": "graphs",
+}
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}  # where conda-forge has another name
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
