@@ -5,9 +5,11 @@ The kernels of `seglab.methods.thresholding`, which explains them and cites the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,10 +21,10 @@ __all__ = [
     "Statistic",
     "class_ends",
     "class_scores",
+    "classes_above",
     "gray_histogram",
-    "gray_levels",
     "hysteresis",
-    "level_histogram",
+    "level_counts",
     "local_threshold",
     "multi_otsu",
     "one_class_more",
@@ -33,20 +35,7 @@ __all__ = [
 Statistic = Literal["gaussian", "mean", "sauvola"]
 
 
-def gray_levels(gray: Tensor) -> Tensor | None:
-    """The levels 0 … 255 of an 8-bit picture (all values are multiples of 1/255), uint8; None of any other.
-
-    Examples
-    --------
-    >>> gray_levels(torch.tensor([[0.0, 0.2, 1.0]])), gray_levels(torch.tensor([[0.0, 0.3]]))
-    (tensor([[  0,  51, 255]], dtype=torch.uint8), None)
-    """
-    levels = gray * 255
-    whole = levels.to(torch.int16).to(torch.uint8)  # by way of int16, because that vectorizes
-    return whole if levels.frac_().amax() == 0 else None
-
-
-def gray_histogram(gray: Tensor, n_bins: int = 256, levels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
     """Count gray values, as scikit-image does.
 
     Parameters
@@ -55,8 +44,6 @@ def gray_histogram(gray: Tensor, n_bins: int = 256, levels: Tensor | None = None
         (H, W) in [0, 1].
     n_bins
         For a picture that is not 8-bit.
-    levels
-        What `gray_levels` says of it, where that is known.
 
     Returns
     -------
@@ -66,16 +53,30 @@ def gray_histogram(gray: Tensor, n_bins: int = 256, levels: Tensor | None = None
         (B,) the gray values of the bins, float64 in [0, 1]. An 8-bit picture has one bin for each level from its
         darkest to its brightest; any other has ``n_bins`` equal bins over its range.
     """
-    levels = gray_levels(gray) if levels is None else levels
-    return range_histogram(gray, n_bins) if levels is None else level_histogram(levels)
-
-
-def level_histogram(levels: Tensor) -> tuple[Tensor, Tensor]:
-    """One bin for each level from the darkest to the brightest, of a picture uint8."""
-    counts = torch.bincount(levels.flatten(), minlength=256)
+    counts = level_counts(gray)
+    if counts is None:
+        return range_histogram(gray, n_bins)
     used = counts.nonzero()[:, 0].tolist()
-    centers = torch.arange(used[0], used[-1] + 1, dtype=torch.float64, device=levels.device) / 255
+    centers = torch.arange(used[0], used[-1] + 1, dtype=torch.float64, device=gray.device).div_(255)
     return counts[used[0] : used[-1] + 1].double(), centers
+
+
+def level_counts(gray: Tensor) -> Tensor | None:
+    """How often each of the levels 0 … 255 occurs in an 8-bit picture, (256,) int64; None of any other picture.
+
+    A picture is 8-bit where all values are multiples of 1/255.
+
+    Examples
+    --------
+    >>> level_counts(torch.tensor([[0.0, 0.2, 1.0]])).nonzero().flatten(), level_counts(torch.tensor([[0.0, 0.3]]))
+    (tensor([  0,  51, 255]), None)
+    """
+    if _is_plain(gray):
+        tables = np.zeros((4, 256), np.int64)
+        return torch.from_numpy(tables.sum(0)) if _compiled(_level_loop)(gray.numpy().reshape(-1), tables) else None
+    levels = gray * 255
+    whole = levels.to(torch.uint8)
+    return torch.bincount(whole.flatten(), minlength=256) if levels.frac_().amax() == 0 else None
 
 
 def range_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
@@ -84,12 +85,31 @@ def range_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
     if low == high:
         return gray.new_full((1,), gray.numel(), dtype=torch.float64), low[None].double()
     edges = _linspace(low, high, n_bins)
-    values = gray.flatten()
-    place = (values - low).mul_(n_bins / (high - low))
-    bins = place.int().clamp_(max=n_bins - 1)
-    unsure = place.sub_(place.round()).abs_().lt(1e-3).nonzero()[:, 0]  # next to an edge, where rounding decides
-    bins[unsure] = torch.bucketize(values[unsure], edges[1:-1], right=True, out_int32=True)
-    return torch.bincount(bins, minlength=n_bins).double(), ((edges[:-1] + edges[1:]) / 2).double()
+    centers = ((edges[:-1] + edges[1:]) / 2).double()
+    if _is_plain(gray):
+        counts = np.zeros(n_bins, np.int64)
+        _compiled(_range_loop)(gray.numpy().reshape(-1), edges.numpy(), counts)
+        return torch.from_numpy(counts).double(), centers
+    bins = torch.bucketize(gray.flatten(), edges[1:-1], right=True, out_int32=True)
+    return torch.bincount(bins, minlength=n_bins).double(), centers
+
+
+def classes_above(gray: Tensor, thresholds: Tensor) -> Tensor:
+    """The number of thresholds (T,) that each pixel exceeds, (H, W) int64.
+
+    Examples
+    --------
+    >>> classes_above(torch.tensor([[0.1, 0.2, 0.9]]), torch.tensor([0.2, 0.5])).tolist()
+    [[0, 0, 2]]
+    """
+    if _is_plain(gray):
+        classes = np.empty(gray.shape, np.int64)
+        _compiled(_class_loop)(gray.numpy().reshape(-1), thresholds.numpy(), classes.reshape(-1))
+        return torch.from_numpy(classes)
+    classes = torch.zeros(gray.shape, dtype=torch.int64, device=gray.device)
+    for threshold in thresholds:
+        classes += gray > threshold
+    return classes
 
 
 def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
@@ -267,3 +287,68 @@ def _linspace(low: Tensor, high: Tensor, n: int) -> Tensor:
     edges = torch.arange(n + 1, dtype=low.dtype, device=low.device) * ((high - low) / n) + low
     edges[-1] = high
     return edges
+
+
+# ---- compiled loops over the pixels of a picture on a CPU ----------------------------------------------------------
+
+
+def _is_plain(values: Tensor) -> bool:
+    return values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous()
+
+
+@functools.cache
+def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+    import numba  # here, because it takes a moment, and not every rule needs it
+
+    return numba.njit(cache=True, nogil=True)(loop)
+
+
+def _level_loop(values: np.ndarray, tables: np.ndarray) -> bool:
+    """Count the levels of 8-bit values; False at the first piece that holds another value.
+
+    Counts in four tables (4, 256) in turn: where neighbors are alike, none waits for the one before.
+    """
+    levels = np.empty(2048, np.uint8)
+    for start in range(0, len(values), len(levels)):
+        piece = values[start : start + len(levels)]
+        others = np.int32(0)
+        for i in range(len(piece)):
+            scaled = piece[i] * np.float32(255)
+            level = np.int32(scaled)
+            levels[i] = np.uint8(level)
+            others += np.int32(np.float32(level) != scaled)  # a sum, because that vectorizes
+        if others:
+            return False
+        whole = len(piece) - len(piece) % 4
+        for i in range(0, whole, 4):
+            tables[0, levels[i]] += 1
+            tables[1, levels[i + 1]] += 1
+            tables[2, levels[i + 2]] += 1
+            tables[3, levels[i + 3]] += 1
+        for i in range(whole, len(piece)):
+            tables[0, levels[i]] += 1
+    return True
+
+
+def _range_loop(values: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> None:
+    """Count in equal bins; rounding may miss the bin by one, and its edges say so."""
+    last = len(counts) - 1
+    low = edges[0]
+    scale = np.float32(len(counts)) / (edges[-1] - low)
+    for i in range(len(values)):
+        value = values[i]
+        place = min(int((value - low) * scale), last)
+        if value < edges[place]:
+            place -= 1
+        elif place < last and value >= edges[place + 1]:
+            place += 1
+        counts[place] += 1
+
+
+def _class_loop(values: np.ndarray, thresholds: np.ndarray, classes: np.ndarray) -> None:
+    if len(thresholds) == 0:
+        classes[:] = 0
+    for t in range(len(thresholds)):
+        for i in range(len(values)):
+            above = np.int64(values[i] > thresholds[t])
+            classes[i] = above if t == 0 else classes[i] + above

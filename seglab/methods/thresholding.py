@@ -13,7 +13,6 @@ class, instead of a search over all sets of thresholds.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,15 +26,13 @@ from seglab.kernels.thresholding import (
     Statistic,
     class_ends,
     class_scores,
+    classes_above,
     gray_histogram,
-    gray_levels,
     hysteresis,
-    level_histogram,
     local_threshold,
     multi_otsu,
     one_class_more,
     otsu_curve,
-    range_histogram,
 )
 from seglab.panels import Curve, Histogram, Panel, Picture
 from seglab.params import param
@@ -64,8 +61,6 @@ class ThresholdingState(State):
     ----------
     gray
         (H, W) in [0, 1].
-    levels
-        (H, W) uint8, the same as 0 … 255, where that is exact and the rule needs it.
     thresholds
         (T,) ascending; a pixel's class is the number of thresholds below it. None yet: all pixels are in class 0.
     dark
@@ -78,7 +73,6 @@ class ThresholdingState(State):
 
     gray: Tensor
     thresholds: Tensor
-    levels: Tensor | None = None
     dark: bool = False
     surface: Tensor | None = None
     foreground: Tensor | None = None
@@ -88,19 +82,13 @@ class ThresholdingState(State):
         """(H, W) int64: the class of each pixel."""
         if self.foreground is not None:
             return self.foreground.long()
-        x, thresholds = self.gray, self.thresholds
-        if self.levels is not None:  # the same, in whole numbers
-            x, thresholds = self.levels, (thresholds * 255).round().to(self.levels.dtype)
-        # Each comparison is written as numbers of the pixels' own kind, because that vectorizes.
-        over = [torch.gt(x, threshold, out=torch.empty_like(x)) for threshold in thresholds]
-        above = functools.reduce(Tensor.add_, over) if over else torch.zeros_like(x)
-        labels = above.long()
-        return len(thresholds) - labels if self.dark else labels
+        labels = classes_above(self.gray, self.thresholds)
+        return len(self.thresholds) - labels if self.dark else labels
 
     @property
     def histogram(self) -> tuple[Tensor, Tensor]:
         """The counts and the centers of the bins, see `gray_histogram`."""
-        return gray_histogram(self.gray, levels=self.levels)
+        return gray_histogram(self.gray)
 
     def describe(self) -> str:
         """The thresholds so far."""
@@ -287,10 +275,9 @@ class Thresholding(Segmenter[ThresholdingState], name="thresholding"):
             return ThresholdingState(gray=gray, thresholds=torch.stack([low, high]), dark=dark, foreground=sure)
         if self.rule not in ("otsu", "multi-otsu"):
             return ThresholdingState(gray=gray, thresholds=none, dark=dark)
-        levels = gray_levels(gray)
-        counts, centers = range_histogram(gray) if levels is None else level_histogram(levels)
+        counts, centers = gray_histogram(gray)
         code = Status.RUNNING if len(counts) > 1 else Status.DEGENERATE
-        common: dict[str, Any] = {"gray": gray, "levels": levels, "thresholds": none, "dark": dark, "code": code}
+        common: dict[str, Any] = {"gray": gray, "thresholds": none, "dark": dark, "code": code}
         if self.rule == "otsu":
             variance = otsu_curve(counts, centers)
             return OtsuState(**common, counts=counts, centers=centers, variance=variance)

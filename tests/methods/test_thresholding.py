@@ -21,7 +21,16 @@ from torch import Tensor
 
 from seglab import datasets
 from seglab.image import rgb_to_gray
-from seglab.kernels.thresholding import gray_histogram, gray_levels, hysteresis, local_threshold, multi_otsu, otsu_curve
+from seglab.kernels import thresholding as kernels
+from seglab.kernels.thresholding import (
+    classes_above,
+    gray_histogram,
+    hysteresis,
+    level_counts,
+    local_threshold,
+    multi_otsu,
+    otsu_curve,
+)
 from seglab.methods import Thresholding
 from seglab.methods.thresholding import MultiOtsuState, OtsuState
 from seglab.panels import Curve, Histogram, Picture
@@ -93,11 +102,31 @@ def test_eight_bit_pictures_have_a_bin_for_each_level_from_the_darkest_to_the_br
 
 def test_every_level_of_256_is_known_again() -> None:
     levels = torch.arange(256)
+    often = levels % 7 + 1
     for gray in (levels.float() / 255, levels.double() / 255):
-        found = gray_levels(gray[None])
-        assert found is not None
-        assert found[0].tolist() == levels.tolist()
-    assert gray_levels(torch.tensor([[0.5]])) is None
+        counts = level_counts(gray.repeat_interleave(often)[None])
+        assert counts is not None
+        assert counts.tolist() == often.tolist()
+    assert level_counts(torch.tensor([[0.5]])) is None
+
+
+@pytest.mark.parametrize("place", [0, 2047, 2048, 4999])
+def test_one_value_between_two_levels_makes_another_picture(place: int) -> None:
+    gray = torch.full((50, 100), 0.2)
+    gray.view(-1)[place] = 0.3
+    assert level_counts(gray) is None
+    assert level_counts(gray.double()) is None
+
+
+def test_one_result_with_and_without_the_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = datasets.photo("camera")
+    cases = [photo[0], rgb_to_gray(datasets.photo("coffee"))[0]]
+    thresholds = torch.tensor([0.2, 0.21, 0.6])
+    with_loops = [(*gray_histogram(gray), classes_above(gray, thresholds)) for gray in cases]
+    monkeypatch.setattr(kernels, "_is_plain", lambda values: False)
+    for gray, expected in zip(cases, with_loops, strict=True):
+        for found, wanted in zip((*gray_histogram(gray), classes_above(gray, thresholds)), expected, strict=True):
+            assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
