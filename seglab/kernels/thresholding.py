@@ -103,9 +103,9 @@ def classes_above(gray: Tensor, thresholds: Tensor) -> Tensor:
     [[0, 0, 2]]
     """
     if _is_plain(gray):
-        classes = np.empty(gray.shape, np.int64)
-        _compiled(_class_loop)(gray.numpy().reshape(-1), thresholds.numpy(), classes.reshape(-1))
-        return torch.from_numpy(classes)
+        out = np.empty(gray.shape, np.int64)
+        _compiled(_class_loop)(gray.numpy().reshape(-1), thresholds.numpy(), out.reshape(-1))
+        return torch.from_numpy(out)
     classes = torch.zeros(gray.shape, dtype=torch.int64, device=gray.device)
     for threshold in thresholds:
         classes += gray > threshold
