@@ -2,6 +2,7 @@
 
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
+from seglab.methods.normalized_cuts import NormalizedCuts, NormalizedCutsState
 from seglab.methods.selection import ComponentCurve, select_components
 from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
 from seglab.methods.thresholding import Thresholding, ThresholdingState
@@ -12,6 +13,8 @@ __all__ = [
     "GaussianMixtureState",
     "KMeans",
     "KMeansState",
+    "NormalizedCuts",
+    "NormalizedCutsState",
     "SmoothedMixture",
     "SmoothedMixtureState",
     "Thresholding",
