@@ -2,14 +2,17 @@
 
 Squared distances ‖x − c‖² = ‖x‖² − 2x·c + ‖c‖² are one product of centers (K, D + 1) with points (D + 1, U), and the
 sums of clusters one product of their members (K, U) with points the other way. Equal points are counted, not repeated:
-exact.
+exact. On a CPU, where points have few features, a compiled loop takes the place of the first product.
 """
 
 from __future__ import annotations
 
-import math
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,9 +21,8 @@ __all__ = ["Columns", "Lloyd", "assign", "update"]
 # Distances computed at once: few enough for a processor's cache, and for torch to leave them to one thread (from 32768
 # on it wakes others, for microseconds of work each time, which costs more than it saves).
 _BLOCK = {"cpu": 32_000}
+_NARROW = 9  # rows of `Columns.x`, up to which a compiled loop is quicker than matrix products
 _BLOCK_ELSEWHERE = 1 << 25  # about what keeps a large device busy
-_WATCHED = 0.3  # `Lloyd` watches this part of the points at most, after a look at all
-_PATIENCE = 8  # and after so many steps looks whether fewer do
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,8 @@ def assign(points: Tensor | Columns, centers: Tensor) -> Tensor:
     """
     points = points if isinstance(points, Columns) else Columns.of(points)
     factors = _factors(points, centers)
+    if _is_narrow(points):
+        return _two_lowest(points.x, factors)[0]
     blocks = points.x.split(_rows(points.x, len(centers)), dim=1)
     return torch.cat([_first_lowest(factors @ x)[0] for x in blocks])
 
@@ -100,68 +104,44 @@ def update(points: Tensor | Columns, nearest: Tensor, centers: Tensor, counts: T
 class Lloyd:
     """Lloyd's iteration on a CPU that looks only where labels may change; its labels are those of plain `assign`.
 
-    A point's *slack* is how much farther its second nearest center is than its nearest. By the triangle inequality it
-    stays where it is until the two centers that have moved most have together moved by that much (Hamerly, 2010,
-    Making k-means even faster, SIAM Conf. Data Mining, 10.1137/1.9781611972801.12). So only points whose slack is
-    within a *budget* are watched. Moves use the budget up, and then all points are looked at again; as moves become
-    smaller, so does what need be watched. Sums change by the points that change sides.
+    A point's *slack* is how much farther its second nearest center is than its nearest. When centers move, it shrinks
+    by the move of the point's own center and by the largest move of another one at most (triangle inequality); as long
+    as some is left, the point stays where it is, and its distances are not computed (Hamerly, 2010, Making k-means
+    even faster, SIAM Conf. Data Mining, 10.1137/1.9781611972801.12). Sums change by the points that change sides.
 
     Attributes
     ----------
     centers
         (K, D).
+    nearest
+        (U,) the nearest center of each point.
     smallest
         The number of pixels of the smallest cluster. Where that is 0, the next step is `update`'s, and a new `Lloyd`
         goes on from there.
     """
 
     def __init__(self, points: Columns, nearest: Tensor, centers: Tensor) -> None:
-        self.centers, self._points, self._all_nearest = centers, points, nearest
+        self.centers, self.nearest, self._points = centers, nearest.clone(), points
         self._sums = _sums(points, nearest, len(centers))
         self.smallest = float(self._sums[:, -1].amin())
-        self._places: Tensor | None = None  # of the points that are watched; None: all are
-        self._watched, self._nearest = points, nearest
-        self._budget, self._age = 0.0, 0
-
-    @property
-    def nearest(self) -> Tensor:
-        """(U,) the nearest center of each point."""
-        if self._places is None:
-            return self._nearest
-        return self._all_nearest.index_copy(0, self._places, self._nearest)
+        self._slack = torch.zeros_like(points.x[0])  # not known: the first step looks at all points
+        self._found = np.empty(len(nearest), np.int64)
 
     def step(self) -> bool:
         """Move each center to the mean of its points and assign again; tell whether all points stayed."""
         before, self.centers = self.centers, _means(self._points, self._sums, self.centers)
-        move = sum(sorted((self.centers - before).norm(dim=1).tolist())[-2:])
-        self._budget, self._age = self._budget - move, self._age + 1
-        if self._budget > 0 and self._age < _PATIENCE:
-            return self._take(assign(self._watched, self.centers))
-        if self._budget <= 0:
-            self._watch(None, math.inf)
-        nearest, slack = _assign_with_slack(self._watched, self.centers)
-        stayed = self._take(nearest)
-        budget = min(self._budget, 2 * _PATIENCE * move)
-        if self._places is None:
-            budget = min(budget, float(slack[:: max(1, len(slack) // 1000)].quantile(_WATCHED)))
-        few = (slack <= budget).nonzero()[:, 0]
-        self._watch(few if self._places is None else self._places[few], budget)
-        return stayed
-
-    def _watch(self, places: Tensor | None, budget: float) -> None:
-        self._all_nearest = self.nearest
-        self._places, self._budget, self._age = places, budget, 0
-        self._watched = self._points if places is None else self._points.at(places)
-        self._nearest = self._all_nearest if places is None else self._all_nearest[places]
-
-    def _take(self, nearest: Tensor) -> bool:
-        changed = (nearest != self._nearest).nonzero()[:, 0]
-        if len(changed) == 0:
+        arrays = (self._slack, self.nearest, before, self.centers)
+        n = _compiled(_spend_loop)(*(array.numpy() for array in arrays), self._found)
+        if n == 0:
             return True
-        new, old, k = nearest[changed], self._nearest[changed], len(self.centers)
-        self._sums += _sums(self._watched.at(changed), new, k, old)
+        places = torch.from_numpy(self._found[:n])
+        points = self._points if n == len(self.nearest) else self._points.at(places)
+        nearest, slack = _assign_with_slack(points, self.centers)
+        counts = torch.ones(0, dtype=torch.int64) if self._points.counts is None else self._points.counts
+        arrays = (places, nearest, slack, self.nearest, self._slack, self._points.x, counts, self._sums)
+        if _compiled(_take_loop)(*(array.numpy() for array in arrays)) == 0:
+            return True
         self.smallest = float(self._sums[:, -1].amin())
-        self._nearest = nearest
         return False
 
 
@@ -182,33 +162,45 @@ def _first_lowest(distance: Tensor) -> tuple[Tensor, Tensor]:
     return reached.mul_(height).amax(dim=0).neg_().add_(k).long(), lowest
 
 
+def _is_narrow(points: Columns) -> bool:
+    """Whether a compiled loop is quicker than matrix products: on a CPU, for few features."""
+    return points.x.device.type == "cpu" and len(points.x) <= _NARROW
+
+
+def _two_lowest(x: Tensor, factors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The first row (U,) in which each column of ``factors @ x`` is at its minimum, and its two lowest values (U,)."""
+    index = torch.empty(x.shape[1], dtype=torch.int64)
+    first, second = torch.empty_like(x[0]), torch.empty_like(x[0])
+    arrays = (x, factors.to(x.dtype), index, first, second)
+    _compiled(_two_lowest_loop)(*(array.numpy() for array in arrays))
+    return index, first, second
+
+
 def _assign_with_slack(points: Columns, centers: Tensor) -> tuple[Tensor, Tensor]:
     """`assign`, and the slack (U,), lowered by what rounding may get wrong in it and in later distances."""
     factors = _factors(points, centers)
-    found = []
-    for x in points.x.split(_rows(points.x, len(centers)), dim=1):
-        distance = factors @ x
-        index, first = _first_lowest(distance)
-        second = distance.scatter_(0, index[None], torch.inf).amin(dim=0)
-        found.append((index, first, second, x[:-1].square().sum(dim=0)))
-    nearest, first, second, length = (torch.cat(parts) for parts in zip(*found, strict=True))
+    if _is_narrow(points):
+        nearest, first, second = _two_lowest(points.x, factors)
+    else:
+        found = []
+        for x in points.x.split(_rows(points.x, len(centers)), dim=1):
+            distance = factors @ x
+            index, lowest = _first_lowest(distance)
+            found.append((index, lowest, distance.scatter_(0, index[None], torch.inf).amin(dim=0)))
+        nearest, first, second = (torch.cat(parts) for parts in zip(*found, strict=True))
+    length = points.x[:-1].square().sum(dim=0)
     gap = second.add_(length).clamp_(min=0).sqrt_() - first.add_(length).clamp_(min=0).sqrt_()
     reach = factors[:, -1].amax().sqrt()  # of the centers
     safety = 4 * torch.finfo(centers.dtype).eps ** 0.5
     return nearest, gap.sub_(length.sqrt_().add_(reach), alpha=safety)
 
 
-def _sums(points: Columns, nearest: Tensor, n_clusters: int, before: Tensor | None = None) -> Tensor:
-    """(K, D + 1) float64: the sum of each cluster's points, and the number of its pixels.
-
-    With ``before``, by how much they have changed since the nearest centers were those.
-    """
+def _sums(points: Columns, nearest: Tensor, n_clusters: int) -> Tensor:
+    """(K, D + 1) float64: the sum of each cluster's points, and the number of its pixels."""
     rows, total = _rows(nearest, n_clusters), None
     for start in range(0, len(nearest), rows):
         block = slice(start, start + rows)
         members = _one_hot(nearest[block], n_clusters)
-        if before is not None:
-            members -= _one_hot(before[block], n_clusters)
         if points.counts is not None:
             members *= points.counts[block]
         sums = members @ points.x[:, block].T.double()
@@ -245,3 +237,88 @@ def _relocate(points: Columns, nearest: Tensor, centers: Tensor, empty: Tensor) 
 def _rows(points: Tensor, n_clusters: int) -> int:
     """How many points to take at once."""
     return max(1, _BLOCK.get(points.device.type, _BLOCK_ELSEWHERE) // n_clusters)
+
+
+# ---- compiled loops over the points, on a CPU -----------------------------------------------------------------------
+
+
+@functools.cache
+def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+    import numba  # here, because it takes a moment
+
+    return numba.njit(cache=True, nogil=True)(loop)
+
+
+def _two_lowest_loop(
+    x: np.ndarray, factors: np.ndarray, index: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> None:
+    """Write the two lowest values of each column of ``factors @ x``, and the row of the first.
+
+    In blocks that stay in the processor's cache; each inner loop vectorizes, and rounds alike whatever the block.
+    """
+    last = len(x) - 1
+    block = np.empty(512, x.dtype)
+    for start in range(0, x.shape[1], len(block)):
+        part = slice(start, min(start + len(block), x.shape[1]))
+        lowest, next_lowest, row = first[part], second[part], index[part]
+        lowest[:], next_lowest[:], row[:] = np.inf, np.inf, 0
+        value = block[: len(row)]
+        for k in range(len(factors)):
+            value[:] = factors[k, last]
+            for d in range(last):
+                factor, values = factors[k, d], x[d, part]
+                for i in range(len(row)):
+                    value[i] += factor * values[i]
+            for i in range(len(row)):
+                closer = value[i] < lowest[i]
+                other = lowest[i] if closer else value[i]
+                next_lowest[i] = other if other < next_lowest[i] else next_lowest[i]
+                lowest[i] = value[i] if closer else lowest[i]
+                row[i] = k if closer else row[i]
+
+
+def _spend_loop(
+    slack: np.ndarray, nearest: np.ndarray, before: np.ndarray, centers: np.ndarray, found: np.ndarray
+) -> int:
+    """Take from each point's slack what the moves of the centers (K, D) cost, and list the points with none left."""
+    moves = np.sqrt(((centers - before) ** 2).sum(axis=1))
+    spent = moves.copy()
+    for i in range(len(moves)):
+        other = moves[0] * 0
+        for j in range(len(moves)):
+            other = max(other, moves[j]) if j != i else other
+        spent[i] += other
+    n = 0
+    for i in range(len(slack)):
+        left = slack[i] - spent[nearest[i]]
+        slack[i] = left
+        found[n] = i
+        n += left <= 0  # without a branch, which would often be guessed wrong
+    return n
+
+
+def _take_loop(
+    places: np.ndarray,
+    new: np.ndarray,
+    new_slack: np.ndarray,
+    nearest: np.ndarray,
+    slack: np.ndarray,
+    x: np.ndarray,
+    counts: np.ndarray,
+    sums: np.ndarray,
+) -> int:
+    """Give the points at ``places`` their new centers and slack, move what they weigh in the sums, and count those."""
+    changed = 0
+    for n in range(len(places)):
+        i, k = places[n], new[n]
+        slack[i] = new_slack[n]
+        old = nearest[i]
+        if k == old:
+            continue
+        weight = np.float64(counts[i]) if len(counts) else 1.0
+        for d in range(len(x)):
+            sums[k, d] += weight * x[d, i]
+            sums[old, d] -= weight * x[d, i]
+        nearest[i] = k
+        changed += 1
+    return changed

@@ -110,6 +110,21 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(update(x, whole[0], centers), whole[1])
 
 
+@pytest.mark.parametrize("n_features", [1, 3, 8])
+@pytest.mark.parametrize("n", [1, 511, 512, 1300])
+def test_the_compiled_loop_is_the_matrix_product(n_features: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.Generator().manual_seed(n)
+    columns = Columns.of(torch.randn(n, n_features, generator=g, dtype=torch.float64))
+    centers = torch.randn(7, n_features, generator=g, dtype=torch.float64)
+    centers[5] = centers[2]  # of equally near ones, the first
+    nearest, slack = clusters._assign_with_slack(columns, centers)
+    monkeypatch.setattr(clusters, "_NARROW", 0)
+    by_products, its_slack = clusters._assign_with_slack(columns, centers)
+    assert torch.equal(nearest, by_products)
+    assert 5 not in nearest
+    torch.testing.assert_close(slack, its_slack)
+
+
 def test_distances_far_from_the_origin_keep_their_digits() -> None:
     x = 1000 + torch.tensor([[0.0], [0.4], [0.6], [1.0]])
     assert assign(x, torch.tensor([[1000.0], [1001.0]])).tolist() == [0, 0, 1, 1]
@@ -283,9 +298,10 @@ def test_the_inertia_never_rises(seed: int, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["chelsea", "coffee", "coins", "rocket"])
 @pytest.mark.parametrize("n_clusters", [1, 2, 8, 25])
-def test_looking_only_where_labels_may_change_gives_the_same_steps(name: str, n_clusters: int) -> None:
-    image = datasets.photo(name)[:, ::2, ::2]
-    method = KMeans(n_clusters=n_clusters, max_iter=80)
+@pytest.mark.parametrize("window", [1, 3])
+def test_looking_only_where_labels_may_change_gives_the_same_steps(name: str, n_clusters: int, window: int) -> None:
+    image = datasets.photo(name)[:, :: 2 * window, :: 2 * window]
+    method = KMeans(n_clusters=n_clusters, max_iter=80, window=window)
     *_, plain = method.steps(image)
     quick = method.segment(image).state
     assert quick.n_iter == plain.n_iter
