@@ -138,8 +138,8 @@ class Lloyd:
         points = self._points if n == len(self.nearest) else self._points.at(places)
         nearest, slack = _assign_with_slack(points, self.centers)
         counts = torch.ones(0, dtype=torch.int64) if self._points.counts is None else self._points.counts
-        arrays = (places, nearest, slack, self.nearest, self._slack, self._points.x, counts, self._sums)
-        if _compiled(_take_loop)(*(array.numpy() for array in arrays)) == 0:
+        found = (places, nearest, slack, self.nearest, self._slack, self._points.x, counts, self._sums)
+        if _compiled(_take_loop)(*(array.numpy() for array in found)) == 0:
             return True
         self.smallest = float(self._sums[:, -1].amin())
         return False
