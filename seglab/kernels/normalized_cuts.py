@@ -45,10 +45,13 @@ Array = NDArray[Any]
 
 _BLACK_TO_WHITE = {"gray": 1.0, "rgb": 1.0, "hsv": 1.0, "lab": 100.0, "luv": 100.0}
 _LEAST = -20.0  # exponents of weights; below it a lone pixel of another color would be cut off for nothing
+_SPACING = 16  # pixels from region to region are enough to look for edges between them
 _DENSE = 200  # nodes up to which a dense eigen-solver is quicker
-_SPARSE = 24  # weights a node up to which a matrix is factorized, as region graphs can be
-_SHIFT = 1e-6
-_TOL = 1e-6  # residual of an eigenvector, where eigenvalues of the normalized affinity are at most 1
+_FACTORIZED = 2000  # nodes up to which a graph of few neighbors is factorized at once
+_SPARSE = 24  # weights a node that are few
+_PATIENCE = 8  # restarts of Lanczos's method before larger or denser graphs are factorized too
+_SHIFT = 1e-6  # added to L, which is singular
+_TOL = 1e-8  # residual of an eigenvector, where eigenvalues of the normalized affinity are at most 1
 
 
 # ---- affinities -------------------------------------------------------------------------------------------------
@@ -92,10 +95,10 @@ def edge_strength(image: Tensor, sigma: float = 1.0, color_space: ColorSpace = "
 def pixel_affinity(
     image: Tensor,
     *,
-    radius: float = 5.0,
-    sigma_color: float | None = 0.12,
-    sigma_position: float | None = 4.0,
-    sigma_edge: float | None = 0.1,
+    radius: float = 4.0,
+    sigma_color: float | None = 0.06,
+    sigma_position: float | None = 3.0,
+    sigma_edge: float | None = 0.15,
     color_space: ColorSpace = "lab",
 ) -> sp.csr_array:
     """The affinity (N, N) of all pairs of pixels at most ``radius`` apart, N = H·W, row by row.
@@ -157,10 +160,10 @@ def region_affinity(
     labels: Tensor,
     image: Tensor,
     *,
-    radius: float = 2.5,
-    sigma_color: float | None = 0.12,
-    sigma_position: float | None = 4.0,
-    sigma_edge: float | None = 0.1,
+    radius: float = 4.0,
+    sigma_color: float | None = 0.06,
+    sigma_position: float | None = 3.0,
+    sigma_edge: float | None = 0.15,
     color_space: ColorSpace = "lab",
 ) -> sp.csr_array:
     """The affinity (M, M) of the regions of a label map 0 … M − 1: those that touch, or whose centers are near.
@@ -177,15 +180,16 @@ def region_affinity(
     radius, sigma_position
         In units of length as above.
     sigma_color, sigma_edge, color_space
-        As in `pixel_affinity`. Intervening contours are looked for on the line between the centers.
+        As in `pixel_affinity`. Intervening contours are looked for on the line between the centers, and edges of a
+        tenth of the unit of length.
 
     Examples
     --------
     >>> labels = torch.tensor([[0, 0, 1, 1, 2, 2]])
     >>> image = torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0.9, 0.9]]])
-    >>> W = region_affinity(labels, image, radius=1, sigma_edge=None, sigma_position=None, color_space="gray")
-    >>> W.toarray().round(3).tolist()
-    [[0.0, 0.499, 0.0], [0.499, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    >>> options = {"radius": 1, "sigma_color": 0.1, "sigma_position": None, "sigma_edge": None}
+    >>> region_affinity(labels, image, **options, color_space="gray").toarray().round(3).tolist()
+    [[0.0, 0.368, 0.0], [0.368, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
     n = int(labels.max()) + 1
     color = segment_means(labels, _colors(image, color_space))  # (M, D)
@@ -209,8 +213,9 @@ def region_affinity(
     if sigma_position is not None:
         exponent -= (distance / (spacing * sigma_position)).square()
     if sigma_edge is not None and len(i):
-        edge = edge_strength(image, color_space=color_space)
-        exponent -= _highest_between(edge, centers[i], centers[j]).square() / sigma_edge**2
+        edge, shrunk = _edges_at_scale(image, spacing, color_space)
+        start, end = ((centers[k] + 0.5) / shrunk - 0.5 for k in (i, j))
+        exponent -= _highest_between(edge, start, end).square() / sigma_edge**2
     return _symmetric(i, j, exponent, n)
 
 
@@ -242,12 +247,19 @@ def _shifted(dr: int, dc: int, r: int, c: int, height: int, width: int) -> tuple
     return slice(r, height - dr + r), slice(left + c, width - abs(dc) + left + c)
 
 
+def _edges_at_scale(image: Tensor, spacing: float, color_space: ColorSpace) -> tuple[Tensor, int]:
+    """Edges about a tenth of ``spacing`` wide, of a picture that is shrunk by a whole number where nodes are large."""
+    shrunk = max(1, int(spacing / _SPACING))
+    small = torch.nn.functional.avg_pool2d(image[None], shrunk, ceil_mode=True)[0] if shrunk > 1 else image
+    return edge_strength(small, max(1.0, spacing / shrunk / 10), color_space), shrunk
+
+
 def _highest_between(edge: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """The largest edge strength on the lines from ``start`` to ``end``, each (P, 2) in (row, column): (P,)."""
     n = math.ceil(float((end - start).abs().amax())) + 1
     highest = edge.new_zeros(len(start))
     for t in torch.linspace(0, 1, n, dtype=start.dtype).tolist():
-        row, col = torch.lerp(start, end, t).round().long().unbind(1)
+        row, col = torch.lerp(start, end, t).round().long().clamp(min=0).unbind(1)
         highest = torch.maximum(highest, edge[row, col])
     return highest
 
@@ -350,8 +362,9 @@ def eigenvectors(affinity: Any, n: int, seed: int = 0) -> tuple[Array, Array]:
     -----
     With x = D^½ y these are the largest eigenvalues 1 − λ of D^−½ W D^−½, where Lanczos's method (ARPACK) arrives
     soonest. The vectors of eigenvalue 0 are known from the components, and are taken out of the matrix beforehand: a
-    Lanczos method would find only some of several equal eigenvalues. A graph of few neighbors a node, as of regions,
-    is factorized for it (shift and invert); one of up to 200 nodes is solved densely.
+    Lanczos method would find only some of several equal eigenvalues. Where eigenvalues crowd at 0 it works on
+    (L + ε)⁻¹ instead, L = 1 − D^−½ W D^−½, by a sparse factorization: about 6 KB a pixel for a `pixel_affinity` of
+    radius 4. A graph of up to 200 nodes is solved densely.
     """
     matrix = as_affinity(affinity)
     if not 1 <= n <= matrix.shape[0]:
@@ -396,17 +409,20 @@ def _largest(normalized: sp.csr_array, known: Array, n: int, seed: int) -> tuple
     if size <= _DENSE or n > size // 3:
         # taken down from 1 to −2 the known vectors come last: no other is below −1, which two nodes alone have
         return _densest(normalized.toarray() - 3 * known @ known.T, n)
-    rng = np.random.default_rng(seed)
-    if normalized.nnz <= _SPARSE * size:  # (1 + ε − M)⁻¹ spreads eigenvalues near 1 far apart, and is sparse enough
-        factors = splu(
-            (sp.eye_array(size) * (1 + _SHIFT) - normalized).tocsc(),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0,
-            options={"SymmetricMode": True},
-        )
-        found, vectors = _lanczos(lambda x: _without(known, factors.solve(_without(known, x))), known, n, rng)
-        return 1 + _SHIFT - 1 / found, vectors
-    return _lanczos(lambda x: normalized @ x - 3 * (known @ (known.T @ x)), known, n, rng)
+    start = _without(known, np.random.default_rng(seed).standard_normal(size))
+    if size > _FACTORIZED or normalized.nnz > _SPARSE * size:
+        try:
+            return _lanczos(lambda x: normalized @ x - 3 * (known @ (known.T @ x)), start, n, _PATIENCE)
+        except ArpackNoConvergence:
+            pass  # eigenvalues are crowded where a graph falls apart easily, and then it is easily factorized
+    factors = splu(
+        (sp.eye_array(size) * (1 + _SHIFT) - normalized).tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0,
+        options={"SymmetricMode": True},
+    )
+    found, vectors = _lanczos(lambda x: _without(known, factors.solve(_without(known, x))), start, n)
+    return 1 + _SHIFT - 1 / found, vectors
 
 
 def _densest(matrix: Array, n: int) -> tuple[Array, Array]:
@@ -418,15 +434,13 @@ def _densest(matrix: Array, n: int) -> tuple[Array, Array]:
     return values[::-1][:n], vectors[:, ::-1][:, :n]
 
 
-def _lanczos(product: Callable[[Array], Array], known: Array, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    size = len(known)
+def _lanczos(
+    product: Callable[[Array], Array], start: Array, n: int, max_iter: int | None = None
+) -> tuple[Array, Array]:
+    """The ``n`` largest eigenvalues, falling, and vectors of a symmetric matrix, given by its products."""
+    size = len(start)
     operator = LinearOperator((size, size), matvec=lambda x: product(x.ravel()), dtype=np.float64)
-    start = _without(known, rng.standard_normal(size))
-    try:
-        values, vectors = eigsh(operator, n, which="LA", v0=start, tol=_TOL)
-    except ArpackNoConvergence:  # more room, and less asked: good enough to cut by
-        ncv = min(size, max(4 * n, 80))
-        values, vectors = eigsh(operator, n, which="LA", v0=start, tol=1e-3, ncv=ncv, maxiter=100 * size)
+    values, vectors = eigsh(operator, n, which="LA", v0=start, tol=_TOL, maxiter=max_iter)
     order = np.argsort(-values, kind="stable")
     return values[order], vectors[:, order]
 

@@ -81,7 +81,7 @@ __all__ = [
 
 Array = NDArray[Any]
 
-_PIXELS = 20_000  # nodes="auto" takes pixels up to here: a second or two
+_PIXELS = 10_000  # nodes="auto" takes pixels up to here: a second or two
 _SHOWN = 6  # eigenvectors in the player
 _POINTS = 500  # of a curve
 
@@ -202,7 +202,7 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
     threshold
         Recursive: make no cut in two that costs more, from 0 to 2. None: only ``n_segments`` counts.
     nodes
-        ``"pixels"``, ``"superpixels"``, or ``"auto"``: pixels up to 20,000 of them.
+        ``"pixels"``, ``"superpixels"``, or ``"auto"``: pixels up to 10,000 of them.
     n_superpixels
         About so many, by SLIC.
     affinity
@@ -241,7 +241,7 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
     title = "Normalized cuts"
     objective_name = "normalized cut"
 
-    n_segments: int | None = param(20, low=2, high=60, valid="[2, inf)", help="number of segments K")
+    n_segments: int | None = param(12, low=2, high=60, valid="[2, inf)", help="number of segments K")
     mode: Literal["recursive", "kway"] = param("recursive", help="one cut in two after another, or K ways at once")
     threshold: float | None = param(
         None, low=0.01, high=2, scale="log", valid="[0, inf)", help="no cut costs more", when={"mode": "recursive"}
@@ -258,7 +258,7 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
     )
     affinity: Literal["both", "color", "contour"] = param("both", help="what joins two nodes")
     sigma_color: float = param(
-        0.12,
+        0.06,
         low=0.02,
         high=0.5,
         scale="log",
@@ -267,7 +267,7 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
         when={"affinity": ("both", "color")},
     )
     sigma_edge: float = param(
-        0.12,
+        0.15,
         low=0.02,
         high=0.5,
         scale="log",
@@ -276,9 +276,9 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
         when={"affinity": ("both", "contour")},
     )
     sigma_position: float = param(
-        4.0, low=1, high=20, scale="log", valid="(0, inf)", unit="nodes", help="distance that lowers a weight to 1/e"
+        3.0, low=1, high=20, scale="log", valid="(0, inf)", unit="nodes", help="distance that lowers a weight to 1/e"
     )
-    radius: float = param(5.0, low=1, high=10, valid="[1, inf)", unit="nodes", help="distance up to which nodes join")
+    radius: float = param(4.0, low=1, high=10, valid="[1, inf)", unit="nodes", help="distance up to which nodes join")
     color_space: ColorSpace = param("lab", help="color space in which differences are measured")
     max_iter: int = param(50, low=1, high=100, valid="[1, inf)", help="rotations at most", when={"mode": "kway"})
     seed: int = param(0, low=0, high=20, valid="[0, inf)", help="seed of the eigen-solver and of the rotation")
