@@ -82,7 +82,7 @@ __all__ = [
 Array = NDArray[Any]
 
 _PIXELS = 10_000  # nodes="auto" takes pixels up to here: a second or two
-_SHOWN = 6  # eigenvectors in the player
+_SHOWN = 3  # eigenvectors in the player
 _POINTS = 500  # of a curve
 
 
@@ -163,12 +163,22 @@ class NormalizedCutsState(State):
         return text if self.distance is None else f"{text} · distance to the rotated vectors {self.distance:.2f}"
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
-        """The eigenvector just cut (at first, the one to be cut), with Ncut over its thresholds; k-way, all vectors."""
-        if self.vectors is not None and self.values is not None:
-            return [
-                Picture(title=f"eigenvector {k + 1}: λ = {self.values[k]:.2g}", values=self.picture(self.vectors[:, k]))
-                for k in range(min(len(self.values), _SHOWN))
-            ]
+        """The eigenvector just cut (at first, the one to be cut), with Ncut over its thresholds.
+
+        k-way: some eigenvectors after the first, which is constant, and some columns of their rotated unit rows, which
+        come near to 0 and 1.
+        """
+        if self.vectors is not None and self.values is not None and self.rotation is not None:
+            k = len(self.values)
+            rotated = unit_rows(self.vectors) @ self.rotation
+            before = [(f"eigenvector {i + 1}: λ = {self.values[i]:.2g}", i) for i in range(1, min(k, _SHOWN + 1))]
+            return (
+                *(Picture(title=title, values=self.picture(self.vectors[:, i])) for title, i in before),
+                *(
+                    Picture(title=f"rotated {i + 1}", values=self.picture(rotated[:, i]), low=0, high=1)
+                    for i in range(min(k, _SHOWN))
+                ),
+            )
         cut = self.splits[-1][1] if self.splits else next((c for c in self.cuts if c is not None), None)
         if cut is None:
             return ()
@@ -226,6 +236,7 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
     to cut, the first. In recursive mode there are always ``n_segments`` segments if there are so many nodes and no
     ``threshold``; rotated labels may leave some of the K out. A segment need not be connected. A picture of one color
     is one segment, and the status is `Status.DEGENERATE`; so it is where there are fewer nodes than segments wanted.
+    More superpixels follow contours better, and take longer.
 
     Affinities are computed where the picture is, in its precision; eigenvectors on the CPU in float64, by ARPACK
     through SciPy. Time is that of the eigenvectors: on N pixels about N^1.5, and 2 (K − 1) of them in recursive mode.
