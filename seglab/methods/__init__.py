@@ -2,6 +2,7 @@
 
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
+from seglab.methods.mean_shift import MeanShift, MeanShiftState
 from seglab.methods.normalized_cuts import NormalizedCuts, NormalizedCutsState
 from seglab.methods.selection import ComponentCurve, select_components
 from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
@@ -13,6 +14,8 @@ __all__ = [
     "GaussianMixtureState",
     "KMeans",
     "KMeansState",
+    "MeanShift",
+    "MeanShiftState",
     "NormalizedCuts",
     "NormalizedCutsState",
     "SmoothedMixture",
