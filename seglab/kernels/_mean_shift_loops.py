@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -12,132 +11,168 @@ __all__ = ["climb_flat", "climb_gaussian", "gaussian_density", "join"]
 
 _I = np.int32
 _F = np.float32
-_MARK = 512  # what a pixel adds to the upper half of the second sum besides its place; places add up to less
+_U = np.uint32
+LANES = 16  # columns that are looked at together, in four rows at a time
 _TABLE = 1 << 14  # moves that are remembered
 
 # What is exact may be added up in any order, and what is rounded need not be in one: so sums are made in vectors.
 _loop = numba.njit(cache=True, nogil=True, error_model="numpy")
-_sums = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+_inner = numba.njit(nogil=True, forceinline=True, error_model="numpy")
+_sums = numba.njit(nogil=True, forceinline=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
 
 
-def _flat_piece(lanes: int) -> Callable[..., Any]:
-    """Sum over a piece of a row, of a length that the compiler knows."""
+@_sums
+def _look(first, second, third, i, k, mark, low, length, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
+    """What the pixel at i, in lane k, adds to the sums: its color, less the point's own, and a mark."""
+    d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
+    seen = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (_U(_I(k - low)) < length)
+    return d1 if seen else _F(0), d2 if seen else _F(0), d3 if seen else _F(0), mark if seen else _I(0)
+
+
+def _flat_piece(lanes: int) -> Any:
+    """A loop over so many columns, a number that the compiler knows."""
 
     def piece(  # type: ignore[no-untyped-def]
-        first, second, third, pair, single, start, length, y1, y2, y3, pair_y, single_y, limit
+        first, second, third, at, stride, low0, n0, low1, n1, low2, n2, low3, n3, y1, y2, y3, limit
     ):
-        """Σ(first, second) and Σ(third, 512 + k) of the colors within the limit, each two numbers of 16 bits in one."""
-        a = _I(0)
-        b = _I(0)
-        for k in range(lanes):
-            i = start + np.uintp(k)
-            d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
-            inside = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (_I(k) < length)
-            a = _I(a + (_I(pair[i] - pair_y) if inside else _I(0)))
-            b = _I(b + (_I(_I(single[i] - single_y) + (_I(k + _MARK) << 16)) if inside else _I(0)))
-        return a, b
+        """Sums over columns of four rows, from the index ``at``; of row j, the ``nj`` columns from ``lowj`` on count.
+
+        Returns the sums of colors and, because to add up the lanes of a vector takes as long as to look, in one whole
+        number how many pixels there are, how many rows they are below the first, and the sum of their columns.
+        """
+        s1 = s2 = s3 = _F(0)
+        marks = _I(0)
+        for lane in range(lanes):
+            i, k = at + np.uintp(lane), _I(lane)
+            mark = _I(_I(k << 16) + _I(1))
+            a0, b0, c0, m0 = _look(first, second, third, i, k, mark, low0, n0, y1, y2, y3, limit)
+            i, mark = i + stride, _I(mark + _I(256))
+            a1, b1, c1, m1 = _look(first, second, third, i, k, mark, low1, n1, y1, y2, y3, limit)
+            i, mark = i + stride, _I(mark + _I(256))
+            a2, b2, c2, m2 = _look(first, second, third, i, k, mark, low2, n2, y1, y2, y3, limit)
+            i, mark = i + stride, _I(mark + _I(256))
+            a3, b3, c3, m3 = _look(first, second, third, i, k, mark, low3, n3, y1, y2, y3, limit)
+            s1 += a0 + a1 + a2 + a3
+            s2 += b0 + b1 + b2 + b3
+            s3 += c0 + c1 + c2 + c3
+            marks = _I(marks + _I(_I(m0 + m1) + _I(m2 + m3)))
+        return s1, s2, s3, marks
 
     return _sums(piece)
 
 
-_flat8, _flat16, _flat24, _flat32 = (_flat_piece(lanes) for lanes in (8, 16, 24, 32))
+_flat8, _flat16 = _flat_piece(8), _flat_piece(LANES)
 
 
-@numba.njit(nogil=True, error_model="numpy")
-def _flat_move(first, second, third, pair, single, height, width, bandwidth, limit, y):  # type: ignore[no-untyped-def]
-    """How many pixels a point y (row, column, three whole colors) sees, and their sums, of colors less its own."""
-    stride = width + 32
-    row, col, y1, y2, y3 = _F(y[0]), _F(y[1]), _F(y[2]), _F(y[3]), _F(y[4])
-    pair_y, single_y = _I(_I(y1) + (_I(y2) << 16)), _I(y3)
-    n = rows = cols = s1 = s2 = s3 = 0
-    a: Any
-    b: Any
+@_inner
+def _span(i, height, width, row, col, square):  # type: ignore[no-untyped-def]
+    """The first and the last column of row i that a point sees; the last before the first where there is none."""
+    off = _F(i) - row
+    left = square - off * off
+    half = np.sqrt(max(left, _F(0)))
+    if left < 0 or i >= height:
+        return _I(width), _I(-1)
+    return _I(max(_I(np.ceil(col - half)), _I(0))), _I(min(_I(np.floor(col + half)), _I(width - 1)))
+
+
+@_inner
+def _flat_sums(first, second, third, height, width, bandwidth, limit, row, col, y1, y2, y3):  # type: ignore[no-untyped-def]
+    """How many pixels a point sees, the sums of their rows and columns, and of their colors less its own."""
+    stride = width + LANES
+    n = rows = cols = 0
+    s1 = s2 = s3 = 0.0
     square = bandwidth * bandwidth
-    for i in range(max(int(np.ceil(row - bandwidth)), 0), min(int(np.floor(row + bandwidth)), height - 1) + 1):
-        off = _F(i) - row
-        half = np.sqrt(max(square - off * off, _F(0)))
-        low = max(int(np.ceil(col - half)), 0)
-        left = min(int(np.floor(col + half)), width - 1) + 1 - low
-        while left > 0:
-            at, length = np.uintp(i * stride + low), _I(min(left, 32))
-            if length <= 8:
-                a, b = _flat8(first, second, third, pair, single, at, length, y1, y2, y3, pair_y, single_y, limit)
-            elif length <= 16:
-                a, b = _flat16(first, second, third, pair, single, at, length, y1, y2, y3, pair_y, single_y, limit)
-            elif length <= 24:
-                a, b = _flat24(first, second, third, pair, single, at, length, y1, y2, y3, pair_y, single_y, limit)
+    top = max(int(np.ceil(row - bandwidth)), 0)
+    bottom = min(int(np.floor(row + bandwidth)), height - 1)
+    for i in range(top, bottom + 1, 4):
+        low0, high0 = _span(i, height, width, row, col, square)
+        low1, high1 = _span(i + 1, height, width, row, col, square)
+        low2, high2 = _span(i + 2, height, width, row, col, square)
+        low3, high3 = _span(i + 3, height, width, row, col, square)
+        left, right = min(min(low0, low1), min(low2, low3)), max(max(high0, high1), max(high2, high3))
+        n0, n1 = _U(max(_I(high0 - low0 + 1), _I(0))), _U(max(_I(high1 - low1 + 1), _I(0)))
+        n2, n3 = _U(max(_I(high2 - low2 + 1), _I(0))), _U(max(_I(high3 - low3 + 1), _I(0)))
+        for start in range(left, right + 1, LANES):
+            x = _I(start)
+            at, down = np.uintp(i * stride + start), np.uintp(stride)
+            x0, x1, x2, x3 = _I(low0 - x), _I(low1 - x), _I(low2 - x), _I(low3 - x)
+            if right - start < 8:
+                d1, d2, d3, marks = _flat8(
+                    first, second, third, at, down, x0, n0, x1, n1, x2, n2, x3, n3, y1, y2, y3, limit
+                )
             else:
-                a, b = _flat32(first, second, third, pair, single, at, length, y1, y2, y3, pair_y, single_y, limit)
-            a1, b1 = _I(_I(a << 16) >> 16), _I(_I(b << 16) >> 16)  # the lower halves, with their signs
-            marks = (b - b1) >> 16
-            count = marks // _MARK
+                d1, d2, d3, marks = _flat16(
+                    first, second, third, at, down, x0, n0, x1, n1, x2, n2, x3, n3, y1, y2, y3, limit
+                )
+            count = marks & 0xFF
             n += count
-            rows += count * i
-            cols += count * low + marks % _MARK
-            s1 += a1
-            s2 += (a - a1) >> 16
-            s3 += b1
-            low += 32
-            left -= 32
+            rows += count * i + ((marks >> 8) & 0xFF)
+            cols += count * start + (marks >> 16)
+            s1 += d1
+            s2 += d2
+            s3 += d3
     return n, rows, cols, s1, s2, s3
 
 
 @_loop
 def climb_flat(  # type: ignore[no-untyped-def]
-    first, second, third, pair, single, height, width, bandwidth, range_, place_unit, color_unit, points, moving,
-    tol2, n_moves,
-):  # fmt: skip
+    first, second, third, height, width, bandwidth, range_, place_unit, color_unit, points, moving, tol2, n_moves
+):
     """Move points (P, 5) and mark those that have stopped, in place; the largest number of moves.
 
     Moves are remembered by where they start (a table in which later ones replace earlier ones): many points come to
     places where others have been, and from there on go the same way.
     """
     limit = _F(range_ / color_unit) * _F(range_ / color_unit)
-    remembered = np.full((_TABLE if n_moves > 1 else 1, 10), np.float32(-1))
-    y, new = np.empty(5, np.float32), np.empty(5, np.float32)
+    size = _TABLE if n_moves > 1 else 1
+    seen = np.full((size, 10), _F(-1))
+    unit = _F(color_unit)
     most = 0
     for p in range(len(points)):
         taken = 0
-        y[:2] = points[p, :2]
-        y[2:] = points[p, 2:] / _F(color_unit)
+        row, col = points[p, 0], points[p, 1]
+        y1, y2, y3 = points[p, 2] / unit, points[p, 3] / unit, points[p, 4] / unit
         while moving[p] and taken < n_moves:
-            entry = remembered[_place_in_table(y, len(remembered), place_unit)]
-            if entry[0] == y[0] and entry[1] == y[1] and entry[2] == y[2] and entry[3] == y[3] and entry[4] == y[4]:
-                new[:] = entry[5:]
-            else:
-                n, rows, cols, s1, s2, s3 = _flat_move(
-                    first, second, third, pair, single, height, width, _F(bandwidth), limit, y
+            k = _place_in_table(row / _F(place_unit), col / _F(place_unit), y1, y2, y3, size)
+            if not (
+                (seen[k, 0] == row) & (seen[k, 1] == col)
+                & (seen[k, 2] == y1) & (seen[k, 3] == y2) & (seen[k, 4] == y3)
+            ):  # fmt: skip
+                n, rows, cols, s1, s2, s3 = _flat_sums(
+                    first, second, third, height, width, _F(bandwidth), limit, row, col, y1, y2, y3
                 )
-                new[0] = np.rint(rows / n / place_unit) * place_unit
-                new[1] = np.rint(cols / n / place_unit) * place_unit
-                new[2], new[3], new[4] = y[2] + np.rint(s1 / n), y[3] + np.rint(s2 / n), y[4] + np.rint(s3 / n)
-                entry[:5] = y
-                entry[5:] = new
-            place, color = _squared_move(y, new, color_unit)
-            moving[p] = place / bandwidth**2 + color / range_**2 > tol2
-            y[:] = new
+                seen[k, 0], seen[k, 1], seen[k, 2], seen[k, 3], seen[k, 4] = row, col, y1, y2, y3
+                if n == 0:  # never where a point sets out from a pixel
+                    seen[k, 5], seen[k, 6], seen[k, 7], seen[k, 8], seen[k, 9] = row, col, y1, y2, y3
+                else:
+                    seen[k, 5] = np.rint(rows / n / place_unit) * place_unit
+                    seen[k, 6] = np.rint(cols / n / place_unit) * place_unit
+                    seen[k, 7], seen[k, 8], seen[k, 9] = (
+                        y1 + np.rint(s1 / n),
+                        y2 + np.rint(s2 / n),
+                        y3 + np.rint(s3 / n),
+                    )
+            down, right = np.float64(seen[k, 5] - row), np.float64(seen[k, 6] - col)
+            d1, d2, d3 = np.float64(seen[k, 7] - y1), np.float64(seen[k, 8] - y2), np.float64(seen[k, 9] - y3)
+            d1, d2, d3 = d1 * color_unit, d2 * color_unit, d3 * color_unit
+            length2 = (down * down + right * right) / bandwidth**2 + (d1 * d1 + d2 * d2 + d3 * d3) / range_**2
+            moving[p] = length2 > tol2
+            row, col, y1, y2, y3 = seen[k, 5], seen[k, 6], seen[k, 7], seen[k, 8], seen[k, 9]
             taken += 1
-        points[p, :2] = y[:2]
-        points[p, 2:] = y[2:] * _F(color_unit)
+        points[p, 0], points[p, 1] = row, col
+        points[p, 2], points[p, 3], points[p, 4] = y1 * unit, y2 * unit, y3 * unit
         most = max(most, taken)
     return most
 
 
-@numba.njit(nogil=True, error_model="numpy")
-def _place_in_table(y, size, place_unit):  # type: ignore[no-untyped-def]
-    """A hash of a point; ``size`` is a power of two."""
-    key = np.uint64(int(y[0] / place_unit)) * np.uint64(0x9E3779B97F4A7C15)
-    key ^= np.uint64(int(y[1] / place_unit)) * np.uint64(0xC2B2AE3D27D4EB4F)
-    key ^= np.uint64(int(y[2]) + 7 * int(y[3]) + 31 * int(y[4])) * np.uint64(0x165667B19E3779F9)
+@_inner
+def _place_in_table(row, col, y1, y2, y3, size):  # type: ignore[no-untyped-def]
+    """A hash of a point in whole units; ``size`` is a power of two."""
+    key = np.uint64(int(row) + (int(col) << 32)) * np.uint64(0x9E3779B97F4A7C15)
+    key ^= np.uint64(int(y1) + (int(y2) << 21) + (int(y3) << 42)) * np.uint64(0xC2B2AE3D27D4EB4F)
+    key ^= key >> np.uint64(29)
+    key *= np.uint64(0xBF58476D1CE4E5B9)
     return int((key >> np.uint64(40)) & np.uint64(size - 1))
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def _squared_move(y, new, color_unit):  # type: ignore[no-untyped-def]
-    """The squared lengths in pixels and in color."""
-    d = new.astype(np.float64) - y
-    d[2:] *= color_unit
-    return d[0] ** 2 + d[1] ** 2, d[2] ** 2 + d[3] ** 2 + d[4] ** 2
 
 
 # ---- the Gaussian kernel ----------------------------------------------------------------------------------------
@@ -173,7 +208,7 @@ def _gaussian_row(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, error_model="numpy")
 def _gaussian_sums(first, second, third, height, width, bandwidth, range_, color_unit, y):  # type: ignore[no-untyped-def]
     """Over what a point y (row, column, three colors in units) sees: Σw, Σw·(place and color less its own), density."""
-    stride = width + 32
+    stride = width + LANES
     row, col = np.float64(y[0]), np.float64(y[1])
     total = np.zeros(7)
     reach = 3 * bandwidth
@@ -199,7 +234,7 @@ def _gaussian_sums(first, second, third, height, width, bandwidth, range_, color
 
 @_loop
 def climb_gaussian(  # type: ignore[no-untyped-def]
-    first, second, third, pair, single, height, width, bandwidth, range_, color_unit, points, moving, tol2, n_moves
+    first, second, third, height, width, bandwidth, range_, color_unit, points, moving, tol2, n_moves
 ):
     """Move points (P, 5) and mark those that have stopped, in place; the largest number of moves."""
     y = np.empty(5, np.float32)
@@ -212,7 +247,7 @@ def climb_gaussian(  # type: ignore[no-untyped-def]
             total = _gaussian_sums(first, second, third, height, width, bandwidth, range_, color_unit, y)
             length2 = 0.0
             for d in range(5):
-                move = total[1 + d] / total[0] * (color_unit if d > 1 else 1.0)
+                move = total[1 + d] / max(total[0], 1e-30) * (color_unit if d > 1 else 1.0)
                 points[p, d] += _F(move)
                 length2 += (move / (range_ if d > 1 else bandwidth)) ** 2
             moving[p] = length2 > tol2
@@ -223,7 +258,7 @@ def climb_gaussian(  # type: ignore[no-untyped-def]
 
 @_loop
 def gaussian_density(  # type: ignore[no-untyped-def]
-    first, second, third, pair, single, height, width, bandwidth, range_, color_unit, points, out
+    first, second, third, height, width, bandwidth, range_, color_unit, points, out
 ):
     """The density at points (P, 5), up to a constant, written to ``out`` (P,)."""
     y = np.empty(5, np.float32)

@@ -27,8 +27,8 @@ __all__ = ["Joint", "Kernel", "Modes", "climb", "estimate_bandwidth", "fuse", "l
 Kernel = Literal["flat", "gaussian"]
 
 TRUNCATE = 3.0  # the Gaussian ends here, in bandwidths
-_LANES = 32  # the longest piece of a row that the compiled loop takes at once; 32 · 1000 < 2¹⁵
-_PARTS = 1000.0  # a bandwidth has at most so many units
+_LANES = 16  # columns that the compiled loop looks at together, in four rows
+_PARTS = 1000.0  # a bandwidth has at most so many units: squares of distances within it are below 2²⁴, so exact
 _BAND = 16  # rows of pixels that one thread climbs at a time
 _BLOCK = 1 << 24  # entries of a window's row for all points, elsewhere than on a CPU
 
@@ -87,15 +87,14 @@ class Joint:
 
     @cached_property
     def planes(self) -> tuple[np.ndarray, ...]:
-        """What the compiled loops read: three planes of colors, and two that hold two of them in one whole number.
+        """What the compiled loops read: three planes of colors.
 
-        Rows are followed by room for a piece that begins at their last pixel.
+        Rows are followed by room for a piece that begins at their last pixel, and the last row by three more.
         """
         depth, height, width = self.colors.shape
-        planes = np.zeros((3, height + 1, width + _LANES), np.float32)
+        planes = np.zeros((3, height + 4, width + _LANES), np.float32)
         planes[:depth, :height, :width] = self.colors.numpy()
-        first, second, third = planes.astype(np.int32)
-        return (*planes.reshape(3, -1), (first + (second << 16)).ravel(), third.ravel())
+        return tuple(planes.reshape(3, -1))
 
     @property
     def reach(self) -> float:
@@ -143,8 +142,8 @@ def climb(joint: Joint, points: Tensor, moving: Tensor, tol: float, n_moves: int
 
 
 def moves(joint: Joint, points: Tensor) -> Tensor:
-    """The mean of what each point sees, (P, 2 + D), for points (P, 2 + D) anywhere: the mean-shift vector is this less
-    the point.
+    """The mean of what each point sees, (P, 2 + D), for points (P, 2 + D) anywhere; the mean-shift vector is this less
+    the point. One that sees nothing stays.
     """
     if points.device.type == "cpu":
         everything = torch.ones(len(points), dtype=torch.bool)
@@ -194,12 +193,12 @@ def _lengths(joint: Joint, shift: Tensor) -> Tensor:
 
 def _means(joint: Joint, points: Tensor) -> Tensor:
     total, _ = _sums(joint, points)
-    weight = total[:, :1]
+    weight = total[:, :1].clamp(min=1e-30)
     if joint.kernel == "gaussian":
         return (total[:, 1:] / weight + points.to(total)).to(points.dtype)
     place = (total[:, 1:3] / weight / joint.place_unit).round() * joint.place_unit
     color = (total[:, 3:] / weight).round() * joint.color_unit + points[:, 2:].to(total)
-    return torch.cat([place, color], dim=1).to(points.dtype)
+    return torch.where(total[:, :1] > 0, torch.cat([place, color], dim=1).to(points.dtype), points)
 
 
 def _sums(joint: Joint, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -254,6 +254,14 @@ class MeanShift(Segmenter[MeanShiftState], name="mean_shift"):
         colors = to_color_space(as_image(image), self.color_space)
         return Joint.of(colors, self.spatial_bandwidth, self.range_bandwidth, self.kernel)
 
+    def filter(self, image: Any) -> Tensor:
+        """The filtered picture (3, H, W), RGB in [0, 1]: each pixel in the color of its mode, without segments.
+
+        Smooths what is even and keeps edges (Comaniciu & Meer, section 4.1).
+        """
+        picture = as_image(image)
+        return self._finish(picture, self.init(picture), progress=False)[0].picture
+
     def path(self, image: Any, row: int, column: int) -> Way:
         """The whole way of one pixel, from its place and color to its mode.
 

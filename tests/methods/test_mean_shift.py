@@ -73,6 +73,15 @@ def test_a_gaussian_move_by_hand() -> None:
     assert columns == pytest.approx([w / (1 + w), 1 / (1 + w)], abs=1e-6)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_point_that_sees_nothing_stays(kernel: Any) -> None:
+    joint = Joint.of(torch.zeros(3, 5, 6), 2.0, 0.1, kernel)
+    lost = torch.tensor([[1.0, 3.0, 0.5, 0.5, 0.5], [1.0, 3.0, 0.0, 0.0, 0.0]])
+    for found in (moves(joint, lost), kernels._means(joint, lost)):
+        assert torch.equal(found[0], lost[0])
+        assert not torch.equal(found[1], lost[1])
+
+
 def test_two_flat_areas_are_two_segments_and_stay_as_they_are() -> None:
     image = torch.zeros(3, 12, 20)
     image[:, :, 9:] = 0.8
