@@ -7,12 +7,13 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["climb_flat", "climb_gaussian", "gaussian_density", "join"]
+__all__ = ["climb_flat", "climb_gaussian", "fuse", "gaussian_density"]
 
 _I = np.int32
 _F = np.float32
 _U = np.uint32
 LANES = 16  # columns that are looked at together, in four rows at a time
+UNITS = 2.0**24  # in which sums of modes are whole numbers
 _TABLE = 1 << 14  # moves that are remembered
 
 # What is exact may be added up in any order, and what is rounded need not be in one: so sums are made in vectors.
@@ -272,10 +273,46 @@ def gaussian_density(  # type: ignore[no-untyped-def]
 
 
 @_loop
-def join(colors, limit):  # type: ignore[no-untyped-def]
-    """The first pixel of each pixel's region, (H·W,), for colors (H, W, D): 8-neighbors are of one region where no
-    channel differs by the limit.
-    """
+def fuse(colors, step, limit, min_size):  # type: ignore[no-untyped-def]
+    """`seglab.kernels.mean_shift.fuse` of colors (H, W, D) float32; modes nearer than √limit are joined."""
+    height, width, depth = colors.shape
+    region, n = _numbered(_regions(colors, step))
+    sizes, sums = np.zeros(n, np.int64), np.zeros((n, depth), np.int64)
+    for i in range(height * width):
+        sizes[region[i]] += 1
+        for d in range(depth):
+            sums[region[i], d] += np.int64(np.rint(np.float64(colors[i // width, i % width, d]) * UNITS))
+    pairs = _pairs(region, height, width)
+    segment = np.arange(n)
+    absorbing = False
+    while len(pairs):
+        target = _absorbed(pairs, sizes, sums, min_size) if absorbing else _joined(pairs, sizes, sums, limit)
+        index, n = _compact(target)
+        if n == len(sizes):
+            if absorbing:
+                break
+            absorbing = True  # nothing is left to join
+            continue
+        old_sizes, old_sums = sizes, sums
+        sizes, sums = np.zeros(n, np.int64), np.zeros((n, depth), np.int64)
+        for k in range(len(index)):
+            sizes[index[k]] += old_sizes[k]
+            sums[index[k]] += old_sums[k]
+        for k in range(len(segment)):
+            segment[k] = index[segment[k]]
+        pairs = _renamed(pairs, index)
+    first = np.full(n, -1)  # the first pixel of each segment
+    for i in range(len(region)):
+        k = segment[region[i]]
+        if first[k] < 0:
+            first[k] = i
+        region[i] = first[k]
+    return _numbered(region)[0].reshape(height, width)
+
+
+@_loop
+def _regions(colors, step):  # type: ignore[no-untyped-def]
+    """The first pixel of each pixel's region, (H·W,): 8-neighbors are of one where no channel differs by the step."""
     height, width, depth = colors.shape
     parent = np.arange(height * width)
     for r in range(height):
@@ -285,17 +322,130 @@ def join(colors, limit):  # type: ignore[no-untyped-def]
                     continue
                 near = True
                 for d in range(depth):
-                    near &= abs(colors[r, c, d] - colors[r + dr, c + dc, d]) < limit
-                if not near:
-                    continue
-                i, j = r * width + c, (r + dr) * width + c + dc
-                while parent[i] != i:
-                    parent[i] = parent[parent[i]]
-                    i = parent[i]
-                while parent[j] != j:
-                    parent[j] = parent[parent[j]]
-                    j = parent[j]
-                parent[max(i, j)] = min(i, j)
+                    near &= abs(colors[r, c, d] - colors[r + dr, c + dc, d]) < step
+                if near:
+                    _link(parent, r * width + c, (r + dr) * width + c + dc)
     for i in range(len(parent)):
         parent[i] = parent[parent[i]]
     return parent
+
+
+@_inner
+def _link(parent, i, j):  # type: ignore[no-untyped-def]
+    """Join the trees of i and j; the earlier root stays one."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    while parent[j] != j:
+        parent[j] = parent[parent[j]]
+        j = parent[j]
+    parent[max(i, j)] = min(i, j)
+
+
+@_loop
+def _numbered(root):  # type: ignore[no-untyped-def]
+    """Labels in the order of the roots, each of which is the first of its own; and how many there are."""
+    labels = np.empty_like(root)
+    n = 0
+    for i in range(len(root)):
+        if root[i] == i:
+            labels[i] = n
+            n += 1
+        else:
+            labels[i] = labels[root[i]]
+    return labels, n
+
+
+@_loop
+def _pairs(region, height, width):  # type: ignore[no-untyped-def]
+    """The regions of all 8-neighbors that are of two, (E, 2); a pair may come several times."""
+    count = 0
+    pairs = np.empty((0, 2), np.int64)
+    for filling in range(2):
+        if filling:
+            pairs = np.empty((count, 2), np.int64)
+            count = 0
+        for dr, dc in ((0, 1), (1, -1), (1, 0), (1, 1)):
+            for r in range(height - dr):
+                last_a = last_b = -1
+                for c in range(max(0, -dc), width - max(0, dc)):
+                    a, b = region[r * width + c], region[(r + dr) * width + c + dc]
+                    if a == b or (a == last_a and b == last_b):
+                        continue
+                    last_a, last_b = a, b
+                    if filling:
+                        pairs[count, 0], pairs[count, 1] = a, b
+                    count += 1
+    return pairs
+
+
+@_loop
+def _renamed(pairs, index):  # type: ignore[no-untyped-def]
+    """Pairs by their new names, without those that are one now."""
+    count = 0
+    for e in range(len(pairs)):
+        a, b = index[pairs[e, 0]], index[pairs[e, 1]]
+        if a != b:
+            pairs[count, 0], pairs[count, 1] = a, b
+            count += 1
+    return pairs[:count].copy()
+
+
+@_loop
+def _compact(target):  # type: ignore[no-untyped-def]
+    """New names 0, 1, … for those that stay (are their own target), in their order; each gets its target's."""
+    name = np.empty_like(target)
+    n = 0
+    for k in range(len(target)):
+        if target[k] == k:
+            name[k] = n
+            n += 1
+    index = np.empty_like(target)
+    for k in range(len(target)):
+        index[k] = name[target[k]]
+    return index, n
+
+
+@_inner
+def _apart(sizes, sums, a, b):  # type: ignore[no-untyped-def]
+    """The squared distance of two mean modes."""
+    total = 0.0
+    for d in range(sums.shape[1]):
+        difference = sums[a, d] / UNITS / sizes[a] - sums[b, d] / UNITS / sizes[b]
+        total += difference * difference
+    return total
+
+
+@_loop
+def _joined(pairs, sizes, sums, limit):  # type: ignore[no-untyped-def]
+    """Where each goes in a round of joining: to the first of those to which near modes connect it."""
+    parent = np.arange(len(sizes))
+    for e in range(len(pairs)):
+        if _apart(sizes, sums, pairs[e, 0], pairs[e, 1]) < limit:
+            _link(parent, pairs[e, 0], pairs[e, 1])
+    for k in range(len(parent)):
+        parent[k] = parent[parent[k]]
+    return parent
+
+
+@_loop
+def _absorbed(pairs, sizes, sums, min_size):  # type: ignore[no-untyped-def]
+    """Where each goes in a round of `seglab.labels.absorb_small`."""
+    n = len(sizes)
+    order = np.empty(n, np.int64)  # by size; equal ones in a fixed shuffle
+    for k in range(n):
+        order[k] = sizes[k] * 2**32 + (k * 2654435761) % 2**32
+    rival = np.full(n, np.iinfo(np.int64).max)
+    for e in range(len(pairs)):
+        a, b = pairs[e, 0], pairs[e, 1]
+        rival[a], rival[b] = min(rival[a], order[b]), min(rival[b], order[a])
+    nearest, target = np.full(n, np.inf), np.arange(n)
+    for e in range(len(pairs)):
+        for side in range(2):
+            a, b = pairs[e, side], pairs[e, 1 - side]
+            if sizes[a] >= min_size or order[a] > rival[a]:
+                continue
+            distance = _apart(sizes, sums, a, b)
+            if distance < nearest[a] or (distance == nearest[a] and b < target[a]):
+                nearest[a], target[a] = distance, b
+    return target

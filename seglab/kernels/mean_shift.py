@@ -342,13 +342,21 @@ def fuse(colors: Tensor, step: float, range_bandwidth: float, min_size: int) -> 
     >>> fuse(modes, 1.0, 6.5, 1).tolist(), fuse(modes, 1.0, 8.0, 1).tolist()
     ([[0, 0, 1, 2]], [[0, 0, 0, 1]])
     """
+    if colors.device.type == "cpu":
+        channels_last = np.ascontiguousarray(colors.movedim(0, -1).float().numpy())
+        limit = (range_bandwidth / 2) ** 2
+        return torch.from_numpy(_loops().fuse(channels_last, np.float32(step), limit, min_size))
+    return _fuse_anywhere(colors, step, range_bandwidth, min_size)
+
+
+def _fuse_anywhere(colors: Tensor, step: float, range_bandwidth: float, min_size: int) -> Tensor:
     labels = relabel(_regions(colors, step).reshape(colors.shape[1:]))
     sizes = segment_sizes(labels)
     sums = _exact_sums(colors, labels, len(sizes))
     edges = adjacency(labels, 8).edges
     segment = torch.arange(len(sizes), device=labels.device)
     while len(edges):
-        means = sums.to(_double(colors)) / 2**20 / sizes[:, None]
+        means = sums.to(_double(colors)) / 2**24 / sizes[:, None]
         near = (means[edges[:, 0]] - means[edges[:, 1]]).square().sum(1) < (range_bandwidth / 2) ** 2
         if not bool(near.any()):
             break
@@ -364,10 +372,6 @@ def fuse(colors: Tensor, step: float, range_bandwidth: float, min_size: int) -> 
 
 def _regions(colors: Tensor, step: float) -> Tensor:
     """The first pixel of each pixel's region, (H·W,)."""
-    if colors.device.type == "cpu":
-        loops = _loops()
-
-        return torch.from_numpy(loops.join(np.ascontiguousarray(colors.movedim(0, -1).numpy()), np.float32(step)))
     pixels = torch.arange(colors[0].numel(), device=colors.device).reshape(colors.shape[1:])
     limit, pairs = float(np.float32(step)), []
     for k, (a, b) in enumerate(neighbor_views(pixels, 8)):
@@ -378,8 +382,8 @@ def _regions(colors: Tensor, step: float) -> Tensor:
 
 
 def _exact_sums(colors: Tensor, labels: Tensor, n: int) -> Tensor:
-    """The sum of each channel over each label, (n, D), in whole numbers of 2⁻²⁰: the same in any order."""
-    whole = (colors.flatten(1).T.to(_double(colors)) * 2**20).round().to(torch.int64)
+    """The sum of each channel over each label, (n, D), in whole numbers of 2⁻²⁴: the same in any order."""
+    whole = (colors.flatten(1).T.to(_double(colors)) * 2**24).round().to(torch.int64)
     return whole.new_zeros(n, whole.shape[1]).index_add(0, labels.flatten(), whole)
 
 

@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from skimage.measure import label
+from sklearn.cluster import MeanShift as Reference
+from sklearn.cluster import estimate_bandwidth as reference_bandwidth
+from sklearn.datasets import make_blobs
 from torch import Tensor
 
+from seglab import datasets
 from seglab.kernels import mean_shift as kernels
+from seglab.labels import relabel
 from seglab.methods import MeanShift
-from seglab.methods.mean_shift import Joint, climb, log_density, moves
+from seglab.methods import mean_shift as method_module
+from seglab.methods.mean_shift import Joint, climb, estimate_bandwidth, fuse, log_density, mean_shift, moves
+from seglab.panels import Lines, Picture, Scatter
 from seglab.segmenter import Status
 
 KERNELS: list[Any] = ["flat", "gaussian"]
@@ -212,3 +220,310 @@ def test_the_density_is_the_sum_of_lowered_gaussians() -> None:
         expected = torch.where(s < 9, torch.exp(-s / 2) - math.exp(-4.5), 0).sum().log()
         found = log_density(joint, points[i : i + 1]), kernels._sums(joint, points[i : i + 1])[1].log()
         assert [float(value) for value in found] == pytest.approx([float(expected)] * 2, abs=1e-5)
+
+
+# ---- fusing -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("min_size", [0, 1, 5, 20, 10_000])
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_fusing_is_the_same_by_torch_and_compiled(min_size: int, seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    colors = (torch.rand((1 + 2 * (seed % 2), 40, 50), generator=g) * (5 + 10 * seed)).round(decimals=1)
+    ours = fuse(colors, 1.0, 4.0, min_size)
+    assert torch.equal(ours, kernels._fuse_anywhere(colors, 1.0, 4.0, min_size))
+    assert min_size == 10_000 or int(ours.max()) > 3
+
+
+def plain_fuse(colors: np.ndarray, step: float, range_bandwidth: float) -> np.ndarray:
+    """Regions by flooding, then rounds of joining by loops over pixels; (H, W, D)."""
+    height, width = colors.shape[:2]
+    around = [(dr, dc) for dr in (-1, 0, 1) for dc in (-1, 0, 1) if (dr, dc) != (0, 0)]
+    links = [
+        ((r, c), (r + dr, c + dc))
+        for r in range(height)
+        for c in range(width)
+        for dr, dc in around
+        if 0 <= r + dr < height and 0 <= c + dc < width
+    ]
+
+    def flooded(edges: list) -> np.ndarray:
+        labels = np.arange(height * width).reshape(height, width)
+        for _ in range(height * width):
+            before = labels.copy()
+            for a, b in edges:
+                labels[a] = labels[b] = min(labels[a], labels[b])
+            if np.array_equal(labels, before):
+                break
+        return labels
+
+    labels = flooded([(a, b) for a, b in links if np.abs(colors[a] - colors[b]).max() < step])
+    while True:
+        mean = {k: colors[labels == k].mean(axis=0) for k in np.unique(labels)}
+        near = {
+            (a, b)
+            for a, b in links
+            if labels[a] == labels[b] or np.linalg.norm(mean[labels[a]] - mean[labels[b]]) < range_bandwidth / 2
+        }
+        joined = flooded(sorted(near))
+        if np.array_equal(joined, labels):
+            return labels
+        labels = joined
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fusing_is_flooding_and_joining(seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    colors = (torch.rand(2, 7, 9, generator=g) * 9).round(decimals=2)
+    expected = plain_fuse(colors.movedim(0, -1).double().numpy(), 1.0, 4.0)
+    found = fuse(colors, 1.0, 4.0, 1)
+    assert torch.equal(found, relabel(torch.from_numpy(expected)))
+    assert 2 < int(found.max()) < 50
+
+
+def test_neighbors_that_differ_by_the_step_are_two_regions() -> None:
+    colors = torch.tensor([[[0.0, 0.75, 1.75]]])
+    assert fuse(colors, 1.0, 0.1, 1).tolist() == [[0, 0, 1]]
+    assert kernels._fuse_anywhere(colors, 1.0, 0.1, 1).tolist() == [[0, 0, 1]]
+
+
+def test_segments_are_connected_and_large_enough() -> None:
+    image = datasets.photo("astronaut")[:, 100:180, 100:200]
+    labels = MeanShift(spatial_bandwidth=4, min_size=30).segment(image).numpy()
+    sizes = np.bincount(labels.ravel())
+    assert sizes.min() >= 30
+    assert len(sizes) > 5
+    assert label(labels, connectivity=2, background=-1).max() == len(sizes)
+
+
+# ---- points in any space, beside scikit-learn -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bandwidth", "n_features"), [(0.8, 1), (1.5, 2), (3.0, 2), (2.5, 5)])
+def test_points_are_clustered_as_by_scikit_learn(bandwidth: float, n_features: int) -> None:
+    x, _ = make_blobs(n_samples=150, n_features=n_features, centers=4, random_state=3)
+    theirs = Reference(bandwidth=bandwidth, bin_seeding=False).fit(x)
+    ours = mean_shift(x, bandwidth)
+    np.testing.assert_allclose(ours.modes.numpy(), theirs.cluster_centers_, atol=1e-12)
+    assert ours.labels.tolist() == theirs.labels_.tolist()
+    assert ours.n_iter == theirs.n_iter_ + 1  # scikit-learn does not count the move that it stops at
+    assert len(ours.modes) > 2
+
+
+def test_seeds_are_those_that_climb() -> None:
+    x, _ = make_blobs(n_samples=100, centers=3, random_state=0)
+    theirs = Reference(bandwidth=1.5, seeds=x[:5]).fit(x)
+    ours = mean_shift(x, 1.5, seeds=x[:5])
+    np.testing.assert_allclose(ours.modes.numpy(), theirs.cluster_centers_, atol=1e-12)
+    assert ours.labels.tolist() == theirs.labels_.tolist()
+    assert ours.ends.shape == (5, 2)
+
+
+def test_two_groups_on_a_line_by_hand() -> None:
+    """Around 1: 0, 1, 2 see one another, h = 2; 10 and 11 as well."""
+    found = mean_shift([[0.0], [1.0], [2.0], [10.0], [11.0]], 2.0)
+    assert found.modes.tolist() == [[1.0], [10.5]]
+    assert found.labels.tolist() == [0, 0, 0, 1, 1]
+    assert found.ends.tolist() == [[1.0]] * 3 + [[10.5]] * 2
+    assert found.n_iter == 2
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_weights_stand_for_repeated_points(kernel: Any) -> None:
+    g = torch.Generator().manual_seed(0)
+    x, counts = torch.randn(40, 2, generator=g, dtype=torch.float64), torch.randint(1, 4, (40,), generator=g)
+    one = mean_shift(x, 0.7, kernel, weights=counts)
+    other = mean_shift(x.repeat_interleave(counts, dim=0), 0.7, kernel, seeds=x)
+    torch.testing.assert_close(one.modes, other.modes)
+    assert one.labels.repeat_interleave(counts).tolist() == other.labels.tolist()
+
+
+def test_gaussian_means_are_weighted_by_a_loop() -> None:
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(30, 3, generator=g, dtype=torch.float64)
+    expected = []
+    for y in x:
+        d = (x - y).norm(dim=1)
+        w = torch.exp(-(d**2) / (2 * 0.6**2)) * (d < 1.8)
+        expected.append((w[:, None] * x).sum(0) / w.sum())
+    ones = torch.ones(30, dtype=torch.float64)
+    torch.testing.assert_close(kernels._plain_means(x, ones, x, 0.6, "gaussian"), torch.stack(expected))
+
+
+@pytest.mark.parametrize("quantile", [0.05, 0.3, 1.0])
+def test_the_bandwidth_is_scikit_learns(quantile: float) -> None:
+    x, _ = make_blobs(n_samples=90, n_features=3, random_state=1)
+    assert estimate_bandwidth(x, quantile) == pytest.approx(reference_bandwidth(x, quantile=quantile), rel=1e-12)
+
+
+def test_a_bandwidth_of_some_points_is_near_that_of_all() -> None:
+    x, _ = make_blobs(n_samples=400, random_state=1)
+    some = estimate_bandwidth(x, 0.1, n_samples=100, seed=2)
+    assert some == estimate_bandwidth(x, 0.1, n_samples=100, seed=2)
+    assert 0 < abs(some / estimate_bandwidth(x, 0.1) - 1) < 0.2
+
+
+def test_blocks_of_points_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = make_blobs(n_samples=80, random_state=5)
+    whole = mean_shift(x, 1.5), estimate_bandwidth(x)
+    monkeypatch.setattr(kernels, "_rows", lambda points: 7)
+    assert torch.equal(mean_shift(x, 1.5).labels, whole[0].labels)
+    assert estimate_bandwidth(x) == pytest.approx(whole[1], rel=1e-12)
+
+
+# ---- what a student looks at ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_way_of_a_pixel_is_that_of_the_steps(kernel: Any) -> None:
+    image = noisy()
+    method = MeanShift(kernel=kernel, spatial_bandwidth=4, watch=[(3, 5), (19, 25)])
+    states = list(method.steps(image))
+    for way, (row, col) in zip(states[-1].ways, method.watch, strict=True):
+        kept = torch.stack([state.modes[row * 26 + col] for state in states])
+        assert torch.equal(torch.cat(way, dim=1), kept)
+        whole = torch.cat(method.path(image, row, col), dim=1)
+        assert whole[0, :2].tolist() == [row, col]
+        assert torch.equal(whole, kept[: len(whole)])
+        assert torch.equal(whole[-1], kept[-1])
+        assert 2 < len(whole) <= len(kept)
+
+
+def test_a_way_ends_after_so_many_steps() -> None:
+    assert len(MeanShift(max_iter=2, tol=0).path(noisy(), 3, 5).places) == 3
+
+
+def test_panels_show_the_filtered_picture_and_the_ways() -> None:
+    image = noisy()
+    state = list(MeanShift(max_iter=3).steps(image))[-1]
+    picture, scatter, lines = state.panels(image)
+    assert isinstance(picture, Picture)
+    assert torch.equal(picture.values.movedim(-1, 0), state.picture)
+    assert isinstance(scatter, Scatter)
+    assert scatter.points.shape == scatter.colors.shape == (20 * 26, 3)
+    assert isinstance(lines, Lines)
+    assert len(lines.lines) == len(scatter.paths) == len(state.watched)
+    assert all(line.shape == (4, 2) for line in lines.lines)
+    torch.testing.assert_close(scatter.paths[0][0], state.joint.start()[state.watched[0], 2:])
+    assert "3 · " in state.describe()
+
+
+def test_filtering_smooths_what_is_even_and_keeps_the_edge() -> None:
+    image, method = noisy(), MeanShift(range_bandwidth=12)
+    filtered = method.filter(image)
+    assert torch.equal(filtered, method.segment(image).state.picture)
+    assert float(filtered[:, :, :10].std()) < float(image[:, :, :10].std()) / 2
+    assert float(filtered[:, :, 16:].mean() - filtered[:, :, :10].mean()) == pytest.approx(0.2, abs=0.02)
+
+
+def test_segment_keeps_no_ways() -> None:
+    assert MeanShift().segment(noisy()).state.path == ()
+
+
+def test_progress_and_steps_come_to_the_same_end(capsys: pytest.CaptureFixture) -> None:
+    image, method = noisy(), MeanShift(spatial_bandwidth=4)
+    shown, quiet = method.segment(image, progress=True), method.segment(image)
+    assert torch.equal(shown.state.modes, quiet.state.modes)
+    assert shown.state.n_iter == quiet.state.n_iter
+    assert "mean shift" in capsys.readouterr().err
+
+
+# ---- interruption, precision, what cannot be --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interruption_gives_the_latest_complete_state(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    image, method = noisy(40, 50), MeanShift(spatial_bandwidth=5, tol=0)
+    calls = []
+
+    def interrupted(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return climb(*args)
+
+    monkeypatch.setattr(method_module, "climb", interrupted)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        result = method.segment(image)
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.undo()
+    state = result.state
+    assert result.interrupted
+    assert state.status is Status.RUNNING
+    assert state.n_iter == 8
+    expected = list(MeanShift(spatial_bandwidth=5, tol=0, max_iter=8).steps(image))[-1]
+    assert torch.equal(state.modes, expected.modes)
+    assert torch.equal(method.segment(image, init=state).labels, method.segment(image).labels)
+
+
+def test_an_interrupted_band_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def work(item: int) -> int:
+        if item == 1:
+            raise KeyboardInterrupt
+        done.append(item)
+        return 1
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        kernels._in_threads(work, range(10_000))
+    assert len(done) < 10_000
+
+
+def test_rounding_hardly_changes_where_points_arrive() -> None:
+    """Beside the same climb with nothing rounded, on a photograph."""
+    image, method = datasets.photo("astronaut")[:, 60:110, 190:260], MeanShift(tol=1e-3)
+    state = method.segment(image).state
+    colors = state.joint.start()[:, 2:].double().numpy()
+    pixels = np.concatenate([np.argwhere(np.ones(image.shape[1:])), colors], axis=1)
+    scale = np.array([7.0] * 2 + [6.5] * 3)
+    apart = []
+    for i in range(0, len(pixels), 13):
+        point = pixels[i]
+        for _ in range(100):
+            d = ((pixels - point) / scale) ** 2
+            before, point = point, pixels[(d[:, :2].sum(1) <= 1) & (d[:, 2:].sum(1) <= 1)].mean(axis=0)
+            if np.linalg.norm((point - before) / scale) <= 1e-3:
+                break
+        apart.append(np.linalg.norm((state.modes[i].numpy() - point) / scale))
+    assert np.mean(np.array(apart) < 0.05) > 0.9
+    assert np.median(apart) < 2e-3
+
+
+def test_a_large_picture_keeps_its_places() -> None:
+    """Rows and columns are whole numbers of a unit that float32 holds exactly."""
+    joint = Joint.of(torch.zeros(1, 2, 90_000), 1.0, 1.0)
+    points = joint.start()
+    assert (points[:, 1] / joint.place_unit).max() < 2**24
+    assert points[89_999, 1] == 89_999
+    assert moves(joint, points[89_998:89_999])[0, 1] == 89_998
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_shift([1.0, 2.0], 1.0), r"points are \(N, D\).*got shape \(2,\)"),
+        (lambda: mean_shift(np.zeros((0, 2)), 1.0), "at least one"),
+        (lambda: mean_shift([[np.nan]], 1.0), "NaN or infinity"),
+        (lambda: mean_shift([[1.0]], 0.0), "bandwidth is a length above 0; got 0.0"),
+        (lambda: mean_shift([[1.0]], math.inf), "bandwidth is a length above 0; got inf"),
+        (lambda: mean_shift([[1.0]], 1.0, "box"), "'flat' or 'gaussian'; got 'box'"),
+        (lambda: mean_shift([[1.0]], 1.0, seeds=[[1.0, 2.0]]), "seeds have 2 coordinates, points 1"),
+        (lambda: mean_shift([[1.0]], 1.0, seeds=[[9.0]]), "no seed has a point within the bandwidth"),
+        (lambda: mean_shift([[1.0]], 1.0, weights=[0.0]), "weights are 1 numbers above 0"),
+        (lambda: mean_shift([[1.0]], 1.0, weights=[1.0, 1.0]), "weights are 1 numbers"),
+        (lambda: mean_shift([[1.0]], 1.0, max_iter=0), "max_iter is at least 1"),
+        (lambda: estimate_bandwidth([[1.0]], 0.0), r"share in \(0, 1\]; got 0.0"),
+        (lambda: estimate_bandwidth([[1.0]], n_samples=0), "n_samples is at least 1"),
+        (lambda: MeanShift().path(noisy(), 20, 0), r"no pixel \(20, 0\)"),
+        (lambda: MeanShift(watch=[(0, -1)]).segment(noisy()), r"no pixel \(0, -1\)"),
+        (lambda: log_density(Joint.of(noisy(), 1.0, 1.0), torch.zeros(1, 5)), "take kernel='gaussian'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_clear_error(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
