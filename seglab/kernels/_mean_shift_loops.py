@@ -183,9 +183,12 @@ def _place_in_table(row, col, y1, y2, y3, size):  # type: ignore[no-untyped-def]
 def _gaussian_row(  # type: ignore[no-untyped-def]
     first, second, third, start, length, y1, y2, y3, per_color, off, per_place, far
 ):
-    """Over a row: Σw, Σw·column, Σw·color, less the point's own, and Σ(w − e^(−9/2)), where s ≤ 9."""
+    """Over a row: Σw, Σw·column, Σw·color, less the point's own, and Σ(w − e^(−9/2)), where s < 9.
+
+    Up to a multiple of 16 columns, so that vectors are full; what is past the end is farther away than 9.
+    """
     w = wc = w1 = w2 = w3 = lowered = _F(0)
-    for k in range(length):
+    for k in range((length + 15) // 16 * 16):
         i = start + np.uintp(k)
         d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
         c = off + _F(_I(k))

@@ -29,6 +29,7 @@ Kernel = Literal["flat", "gaussian"]
 TRUNCATE = 3.0  # the Gaussian ends here, in bandwidths
 _LANES = 16  # columns that the compiled loop looks at together, in four rows
 _PARTS = 1000.0  # a bandwidth has at most so many units: squares of distances within it are below 2²⁴, so exact
+_NOWHERE = 1e7  # a color that no point sees
 _BAND = 16  # rows of pixels that one thread climbs at a time
 _BLOCK = 1 << 24  # entries of a window's row for all points, elsewhere than on a CPU
 
@@ -92,7 +93,8 @@ class Joint:
         Rows are followed by room for a piece that begins at their last pixel, and the last row by three more.
         """
         depth, height, width = self.colors.shape
-        planes = np.zeros((3, height + 4, width + _LANES), np.float32)
+        planes = np.full((3, height + 4, width + _LANES), _NOWHERE, np.float32)
+        planes[depth:] = 0
         planes[:depth, :height, :width] = self.colors.numpy()
         return tuple(planes.reshape(3, -1))
 

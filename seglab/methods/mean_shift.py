@@ -158,8 +158,8 @@ class MeanShift(Segmenter[MeanShiftState], name="mean_shift"):
         h_r, in units of the color space. Larger: fewer, larger segments.
     kernel
         ``"flat"``: w = 1 where the place is within h_s and the color within h_r. ``"gaussian"``: w = e^(−s/2), where s
-        is the sum of both squared distances in bandwidths, and 0 from s = 9 on; sees 9 times as many pixels, and
-        takes more steps.
+        is the sum of both squared distances in bandwidths, and 0 from s = 9 on; sees 9 times as many pixels and
+        takes several times as many steps: tens of times slower.
     min_size
         Segments of fewer pixels are absorbed by the neighbor with the nearest mode.
     color_space
@@ -175,7 +175,8 @@ class MeanShift(Segmenter[MeanShiftState], name="mean_shift"):
     Notes
     -----
     With the Gaussian kernel no step lowers the density at any point (Comaniciu & Meer, theorem 1), and the objective
-    is the mean of its logarithm. The product of two flat kernels is no density's slope, so that there is no objective.
+    is the mean of its logarithm. The product of two flat kernels is no density's slope: there is no objective, and a
+    few points in a hundred thousand come to go round in a small circle, until ``max_iter`` stops them.
 
     `Segmenter.segment` on a CPU takes each point through several moves at a time, and remembers moves, because many
     points come through the same places; the end is that of ``steps``. It needs about 100 bytes a pixel.

@@ -75,3 +75,4 @@ class Filter8(_Filter):
 @benchmark("mean shift filter, bandwidths 16 px and 16 levels", reference=_REFERENCE, least=3)
 class Filter16(_Filter):
     spatial, range_ = 16, 16
+    theirs_up_to = 2_000_000
