@@ -168,6 +168,18 @@ def test_torch_and_the_compiled_loops_agree(kernel: Any, color_space: Any) -> No
     assert 0 < int(moving.sum()) < len(moving)
 
 
+@pytest.mark.parametrize("column", range(5))
+def test_a_remembered_move_is_taken_from_its_own_place_alone(column: int) -> None:
+    """`moves` remembers the last one only; here two differ in one coordinate."""
+    joint = Joint.of(noisy(), 4.0, 0.15)
+    points = joint.start()[[205, 205, 205]]
+    points[1, column] += 2.0 if column < 2 else 0.0625
+    found = moves(joint, points)
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1:2], moves(joint, points[1:2]))
+    assert not torch.equal(found[0], found[1])
+
+
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     joint = Joint.of(noisy(), 3.0, 0.1)
     whole = kernels._means(joint, joint.start())
