@@ -19,13 +19,29 @@ from seglab.metrics.region import (
     segmentation_covering,
     variation_of_information,
 )
+from seglab.metrics.superpixel import (
+    SuperpixelScores,
+    achievable_segmentation_accuracy,
+    boundary_precision,
+    boundary_recall,
+    compactness,
+    explained_variation,
+    superpixel_scores,
+    undersegmentation_error,
+)
 
 __all__ = [
     "ContingencyTable",
     "RegionBenchmark",
     "RegionScores",
+    "SuperpixelScores",
+    "achievable_segmentation_accuracy",
     "adapted_rand_error",
+    "boundary_precision",
+    "boundary_recall",
+    "compactness",
     "contingency_table",
+    "explained_variation",
     "format_official",
     "probabilistic_rand_index",
     "rand_index",
@@ -36,5 +52,7 @@ __all__ = [
     "region_scores",
     "region_scores_of_hierarchy",
     "segmentation_covering",
+    "superpixel_scores",
+    "undersegmentation_error",
     "variation_of_information",
 ]

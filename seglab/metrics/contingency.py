@@ -18,7 +18,7 @@ from torch import Tensor
 
 from seglab.labels import as_labels
 
-__all__ = ["ContingencyTable", "contingency_table"]
+__all__ = ["ContingencyTable", "as_table", "contingency_table", "label_maps"]
 
 _TYPES = (torch.int64, torch.int32)
 _DENSE = 16  # a table of up to so many cells for each of its entries is counted in place, a larger one by sorting
@@ -153,6 +153,26 @@ def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
     >>> table.true, table.pred, table.counts
     (tensor([0, 0, 1]), tensor([5, 7, 7]), tensor([1, 1, 2]))
     """
+    truths, pred = label_maps(labels_true, labels_pred)
+    return _table([truth.reshape(-1) for truth in truths], pred.reshape(-1))
+
+
+def as_table(labels_true: Any, labels_pred: Any = None) -> ContingencyTable:
+    """The table of two maps, or the table that is given instead of both; what the measures take."""
+    if not isinstance(labels_true, ContingencyTable):
+        if labels_pred is None:
+            raise TypeError("labels_pred is missing; it is left out only where a ContingencyTable is given")
+        return contingency_table(labels_true, labels_pred)
+    if labels_pred is not None:
+        raise TypeError("a ContingencyTable has the prediction in it: labels_pred is left out")
+    return labels_true
+
+
+def label_maps(labels_true: Any, labels_pred: Any) -> tuple[list[Tensor], Tensor]:
+    """The truths, one or a list of them, and the prediction: tensors (H, W) of one shape on the prediction's device.
+
+    Their range is not looked at: a measure that needs it asks later, where there is less to look at.
+    """
     pred = _label_map(labels_pred)
     truths = labels_true if _is_several(labels_true) else [labels_true]
     if not len(truths):
@@ -163,7 +183,7 @@ def contingency_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
             raise ValueError(
                 f"labels_true and labels_pred differ in shape: {tuple(truth.shape)} and {tuple(pred.shape)}"
             )
-    return _table([truth.reshape(-1) for truth in maps], pred.reshape(-1))
+    return maps, pred
 
 
 def _is_several(labels: Any) -> bool:

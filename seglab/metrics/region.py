@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seglab.metrics.contingency import ContingencyTable, contingency_table
+from seglab.metrics.contingency import ContingencyTable, as_table, contingency_table
 
 __all__ = [
     "adapted_rand_error",
@@ -61,7 +61,7 @@ def segmentation_covering(labels_true: Any, labels_pred: Any = None) -> float:
     >>> segmentation_covering([[0, 0, 1, 1]], [[0, 1, 1, 1]])  # 1/2 for the left segment, 2/3 for the right one
     0.58333...
     """
-    table = _as_table(labels_true, labels_pred)
+    table = as_table(labels_true, labels_pred)
     sizes = table.sizes_true.double()
     return float((sizes * best_overlaps(table)).sum() / sizes.sum())
 
@@ -94,7 +94,7 @@ def probabilistic_rand_index(labels_true: Any, labels_pred: Any = None) -> float
     >>> probabilistic_rand_index([[[0, 0, 1, 1]], [[0, 1, 1, 1]]], [[0, 0, 1, 1]])  # 6 pairs of 6, and 3 of 6
     0.75
     """
-    return float(rand_indices(_as_table(labels_true, labels_pred)).mean())
+    return float(rand_indices(as_table(labels_true, labels_pred)).mean())
 
 
 def rand_index(labels_true: Any, labels_pred: Any = None) -> float:
@@ -125,7 +125,7 @@ def rand_index(labels_true: Any, labels_pred: Any = None) -> float:
     >>> rand_index([[0, 0, 1, 1]], [[0, 1, 1, 1]])
     0.5
     """
-    table = _as_table(labels_true, labels_pred)
+    table = as_table(labels_true, labels_pred)
     if table.n_truths != 1:
         raise ValueError(f"rand_index compares two label maps; got {table.n_truths} truths: probabilistic_rand_index")
     return float(rand_indices(table))
@@ -160,7 +160,7 @@ def variation_of_information(labels_true: Any, labels_pred: Any = None) -> float
     >>> variation_of_information([[0, 0, 1, 1]], [[0, 1, 1, 1]])
     1.18872...
     """
-    return float(variations_of_information(_as_table(labels_true, labels_pred)).mean())
+    return float(variations_of_information(as_table(labels_true, labels_pred)).mean())
 
 
 def adapted_rand_error(labels_true: Any, labels_pred: Any = None) -> float:
@@ -189,7 +189,7 @@ def adapted_rand_error(labels_true: Any, labels_pred: Any = None) -> float:
     >>> adapted_rand_error([[0, 0, 1, 1]], [[0, 1, 1, 1]])  # 2 and 3 pairs together, 1 of them in both
     0.6
     """
-    both, either = _pairs_together(_as_table(labels_true, labels_pred))
+    both, either = _pairs_together(as_table(labels_true, labels_pred))
     return float(torch.where(either > 0, 1 - 2 * both / either, 0.0).mean())
 
 
@@ -246,13 +246,3 @@ def _overlaps(table: ContingencyTable) -> Tensor:
     """(E,) float64: intersection over union of the pairs of segments that meet."""
     n_pred = table.sizes_pred[table.truth_of_entry, table.pred]
     return table.counts.double() / (table.sizes_true[table.true] + n_pred - table.counts)
-
-
-def _as_table(labels_true: Any, labels_pred: Any) -> ContingencyTable:
-    if not isinstance(labels_true, ContingencyTable):
-        if labels_pred is None:
-            raise TypeError("labels_pred is missing; it is left out only where a ContingencyTable is given")
-        return contingency_table(labels_true, labels_pred)
-    if labels_pred is not None:
-        raise TypeError("a ContingencyTable has the prediction in it: labels_pred is left out")
-    return labels_true
