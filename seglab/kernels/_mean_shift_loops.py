@@ -23,36 +23,35 @@ _sums = numba.njit(nogil=True, forceinline=True, error_model="numpy", fastmath={
 
 
 @_sums
-def _look(first, second, third, i, k, mark, low, length, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
-    """What the pixel at i, in lane k, adds to the sums: its color, less the point's own, and a mark."""
+def _look(first, second, third, i, mark, across, left, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
+    """What the pixel at i adds to the sums: its color, less the point's own, and a mark."""
     d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
-    seen = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (_U(_I(k - low)) < length)
+    seen = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (across <= left)
     return d1 if seen else _F(0), d2 if seen else _F(0), d3 if seen else _F(0), mark if seen else _I(0)
 
 
 def _flat_piece(lanes: int) -> Any:
     """A loop over so many columns, a number that the compiler knows."""
 
-    def piece(  # type: ignore[no-untyped-def]
-        first, second, third, at, stride, low0, n0, low1, n1, low2, n2, low3, n3, y1, y2, y3, limit
-    ):
-        """Sums over columns of four rows, from the index ``at``; of row j, the ``nj`` columns from ``lowj`` on count.
+    def piece(first, second, third, at, stride, off, left0, left1, left2, left3, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
+        """Sums over columns of four rows, from the index ``at``, the first of which is ``off`` right of the point.
 
-        Returns the sums of colors and, because to add up the lanes of a vector takes as long as to look, in one whole
-        number how many pixels there are, how many rows they are below the first, and the sum of their columns.
+        In row j those count whose squared distance across is at most ``leftj``. Returns the sums of colors and,
+        because to add up the lanes of a vector takes as long as to look, in one whole number how many pixels there
+        are, how many rows they are below the first, and the sum of their columns.
         """
         s1 = s2 = s3 = _F(0)
         marks = _I(0)
         for lane in range(lanes):
-            i, k = at + np.uintp(lane), _I(lane)
-            mark = _I(_I(k << 16) + _I(1))
-            a0, b0, c0, m0 = _look(first, second, third, i, k, mark, low0, n0, y1, y2, y3, limit)
+            i, mark = at + np.uintp(lane), _I(_I(_I(lane) << 16) + _I(1))
+            across = (off + _F(_I(lane))) * (off + _F(_I(lane)))
+            a0, b0, c0, m0 = _look(first, second, third, i, mark, across, left0, y1, y2, y3, limit)
             i, mark = i + stride, _I(mark + _I(256))
-            a1, b1, c1, m1 = _look(first, second, third, i, k, mark, low1, n1, y1, y2, y3, limit)
+            a1, b1, c1, m1 = _look(first, second, third, i, mark, across, left1, y1, y2, y3, limit)
             i, mark = i + stride, _I(mark + _I(256))
-            a2, b2, c2, m2 = _look(first, second, third, i, k, mark, low2, n2, y1, y2, y3, limit)
+            a2, b2, c2, m2 = _look(first, second, third, i, mark, across, left2, y1, y2, y3, limit)
             i, mark = i + stride, _I(mark + _I(256))
-            a3, b3, c3, m3 = _look(first, second, third, i, k, mark, low3, n3, y1, y2, y3, limit)
+            a3, b3, c3, m3 = _look(first, second, third, i, mark, across, left3, y1, y2, y3, limit)
             s1 += a0 + a1 + a2 + a3
             s2 += b0 + b1 + b2 + b3
             s3 += c0 + c1 + c2 + c3
@@ -66,44 +65,35 @@ _flat8, _flat16 = _flat_piece(8), _flat_piece(LANES)
 
 
 @_inner
-def _span(i, height, width, row, col, square):  # type: ignore[no-untyped-def]
-    """The first and the last column of row i that a point sees; the last before the first where there is none."""
+def _left(i, row, square):  # type: ignore[no-untyped-def]
+    """How far across row i a point sees, squared; negative where it sees nothing."""
     off = _F(i) - row
-    left = square - off * off
-    half = np.sqrt(max(left, _F(0)))
-    if left < 0 or i >= height:
-        return _I(width), _I(-1)
-    return _I(max(_I(np.ceil(col - half)), _I(0))), _I(min(_I(np.floor(col + half)), _I(width - 1)))
+    return square - off * off
 
 
 @_inner
-def _flat_sums(first, second, third, height, width, bandwidth, limit, row, col, y1, y2, y3):  # type: ignore[no-untyped-def]
+def _flat_sums(first, second, third, width, bandwidth, limit, top, bottom, row, col, y1, y2, y3):  # type: ignore[no-untyped-def]
     """How many pixels a point sees, the sums of their rows and columns, and of their colors less its own."""
     stride = width + LANES
     n = rows = cols = 0
     s1 = s2 = s3 = 0.0
     square = bandwidth * bandwidth
-    top = max(int(np.ceil(row - bandwidth)), 0)
-    bottom = min(int(np.floor(row + bandwidth)), height - 1)
     for i in range(top, bottom + 1, 4):
-        low0, high0 = _span(i, height, width, row, col, square)
-        low1, high1 = _span(i + 1, height, width, row, col, square)
-        low2, high2 = _span(i + 2, height, width, row, col, square)
-        low3, high3 = _span(i + 3, height, width, row, col, square)
-        left, right = min(min(low0, low1), min(low2, low3)), max(max(high0, high1), max(high2, high3))
-        n0, n1 = _U(max(_I(high0 - low0 + 1), _I(0))), _U(max(_I(high1 - low1 + 1), _I(0)))
-        n2, n3 = _U(max(_I(high2 - low2 + 1), _I(0))), _U(max(_I(high3 - low3 + 1), _I(0)))
-        for start in range(left, right + 1, LANES):
-            x = _I(start)
-            at, down = np.uintp(i * stride + start), np.uintp(stride)
-            x0, x1, x2, x3 = _I(low0 - x), _I(low1 - x), _I(low2 - x), _I(low3 - x)
-            if right - start < 8:
+        left0, left1, left2, left3 = (
+            _left(i, row, square), _left(i + 1, row, square), _left(i + 2, row, square), _left(i + 3, row, square)
+        )  # fmt: skip
+        half = np.float64(np.sqrt(max(max(left0, left1), max(left2, left3)))) + 1e-4  # more than was rounded away
+        start = max(int(np.ceil(col - half)), 0)
+        stop = min(int(np.floor(col + half)) + 1, width)
+        while start < stop:
+            at, down, off = np.uintp(i * stride + start), np.uintp(stride), _F(start) - col
+            if stop - start <= 8:
                 d1, d2, d3, marks = _flat8(
-                    first, second, third, at, down, x0, n0, x1, n1, x2, n2, x3, n3, y1, y2, y3, limit
+                    first, second, third, at, down, off, left0, left1, left2, left3, y1, y2, y3, limit
                 )
             else:
                 d1, d2, d3, marks = _flat16(
-                    first, second, third, at, down, x0, n0, x1, n1, x2, n2, x3, n3, y1, y2, y3, limit
+                    first, second, third, at, down, off, left0, left1, left2, left3, y1, y2, y3, limit
                 )
             count = marks & 0xFF
             n += count
@@ -112,6 +102,7 @@ def _flat_sums(first, second, third, height, width, bandwidth, limit, row, col, 
             s1 += d1
             s2 += d2
             s3 += d3
+            start += LANES
     return n, rows, cols, s1, s2, s3
 
 
@@ -127,7 +118,7 @@ def climb_flat(  # type: ignore[no-untyped-def]
     limit = _F(range_ / color_unit) * _F(range_ / color_unit)
     size = _TABLE if n_moves > 1 else 1
     seen = np.full((size, 10), _F(-1))
-    unit = _F(color_unit)
+    unit, reach = _F(color_unit), _F(bandwidth)
     most = 0
     for p in range(len(points)):
         taken = 0
@@ -139,8 +130,9 @@ def climb_flat(  # type: ignore[no-untyped-def]
                 (seen[k, 0] == row) & (seen[k, 1] == col)
                 & (seen[k, 2] == y1) & (seen[k, 3] == y2) & (seen[k, 4] == y3)
             ):  # fmt: skip
+                top, bottom = max(int(np.ceil(row - reach)), 0), min(int(np.floor(row + reach)), height - 1)
                 n, rows, cols, s1, s2, s3 = _flat_sums(
-                    first, second, third, height, width, _F(bandwidth), limit, row, col, y1, y2, y3
+                    first, second, third, width, reach, limit, top, bottom, row, col, y1, y2, y3
                 )
                 seen[k, 0], seen[k, 1], seen[k, 2], seen[k, 3], seen[k, 4] = row, col, y1, y2, y3
                 if n == 0:  # never where a point sets out from a pixel

@@ -29,7 +29,7 @@ Kernel = Literal["flat", "gaussian"]
 TRUNCATE = 3.0  # the Gaussian ends here, in bandwidths
 _LANES = 16  # columns that the compiled loop looks at together, in four rows
 _PARTS = 1000.0  # a bandwidth has at most so many units: squares of distances within it are below 2²⁴, so exact
-_NOWHERE = 1e7  # a color that no point sees
+_NOWHERE = 1e7  # a color that no point sees, in units
 _BAND = 16  # rows of pixels that one thread climbs at a time
 _BLOCK = 1 << 24  # entries of a window's row for all points, elsewhere than on a CPU
 
@@ -90,7 +90,8 @@ class Joint:
     def planes(self) -> tuple[np.ndarray, ...]:
         """What the compiled loops read: three planes of colors.
 
-        Rows are followed by room for a piece that begins at their last pixel, and the last row by three more.
+        Rows are followed by room for a piece that begins at their last pixel, and the last row by three more; there
+        is a color that no point sees.
         """
         depth, height, width = self.colors.shape
         planes = np.full((3, height + 4, width + _LANES), _NOWHERE, np.float32)
@@ -221,15 +222,13 @@ def _block_sums(joint: Joint, points: Tensor) -> tuple[Tensor, Tensor]:
     own_colors = (color / joint.color_unit).split(1, dim=1)
     offsets = torch.arange(-reach, reach + 1, device=points.device, dtype=points.dtype)
     cols = col.round() + offsets  # (P, 2·reach + 1)
-    places = cols.clamp(0, width - 1).long()
+    across, places = (cols - col) ** 2, cols.clamp(0, width - 1).long()
     total = torch.zeros(len(points), 3 + color.shape[1], dtype=_double(points), device=points.device)
     density = total.new_zeros(len(points))
     for offset in range(-reach, reach + 1):
         line = row.round() + offset  # (P, 1)
         left = _squared(joint.reach) - (line - row) ** 2
-        half = left.clamp(min=0).sqrt()
-        seen = (left >= 0) & (line >= 0) & (line < height) & (cols >= 0) & (cols < width)
-        seen = seen & (cols >= col - half) & (cols <= col + half)
+        seen = (line >= 0) & (line < height) & (cols >= 0) & (cols < width) & (across <= left)
         index = line.clamp(0, height - 1).long() * width + places
         apart = [plane.take(index) - own for plane, own in zip(joint.colors, own_colors, strict=True)]
         range_ = sum(a * a for a in apart)
@@ -237,7 +236,7 @@ def _block_sums(joint: Joint, points: Tensor) -> tuple[Tensor, Tensor]:
             weight = (seen & (range_ <= _squared(joint.range_bandwidth / joint.color_unit))).to(points.dtype)
             parts = [weight, weight * line, weight * cols, *(weight * a for a in apart)]
         else:
-            s = ((line - row) ** 2 + (cols - col) ** 2) / joint.spatial_bandwidth**2
+            s = ((line - row) ** 2 + across) / joint.spatial_bandwidth**2
             s = s + range_ * (joint.color_unit / joint.range_bandwidth) ** 2
             weight = torch.where(seen & (s < TRUNCATE**2), torch.exp(-s / 2), 0)
             end = math.exp(-(TRUNCATE**2) / 2)

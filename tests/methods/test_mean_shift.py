@@ -71,6 +71,7 @@ def test_a_point_moves_to_the_mean_of_what_it_sees_by_hand() -> None:
     joint = Joint.of(torch.tensor([[[0.0, 0.25, 0.5, 1.0]]]), 2.0, 0.5)
     expected = [[0, 1, 0.25], [0, 1, 0.25], [0, 1.5, 0.4375], [0, 2.5, 0.75]]
     assert moves(joint, joint.start()).tolist() == expected
+    assert kernels._means(joint, joint.start()).tolist() == expected
 
 
 def test_a_gaussian_move_by_hand() -> None:
