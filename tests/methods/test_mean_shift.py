@@ -351,6 +351,14 @@ def test_weights_stand_for_repeated_points(kernel: Any) -> None:
     assert one.labels.repeat_interleave(counts).tolist() == other.labels.tolist()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_points_in_other_units_climb_as_long(kernel: Any) -> None:
+    x, _ = make_blobs(n_samples=60, random_state=2)
+    one, other = mean_shift(x, 1.0, kernel), mean_shift(1024 * x, 1024.0, kernel)
+    assert one.n_iter == other.n_iter > 3
+    torch.testing.assert_close(1024 * one.modes, other.modes)
+
+
 def test_gaussian_means_are_weighted_by_a_loop() -> None:
     g = torch.Generator().manual_seed(1)
     x = torch.randn(30, 3, generator=g, dtype=torch.float64)
@@ -430,7 +438,11 @@ def test_filtering_smooths_what_is_even_and_keeps_the_edge() -> None:
 
 
 def test_segment_keeps_no_ways() -> None:
-    assert MeanShift().segment(noisy()).state.path == ()
+    image, method = noisy(), MeanShift()
+    assert method.segment(image).state.path == ()
+    third = list(method.steps(image))[2]
+    assert len(third.path) == 2
+    assert method.segment(image, init=third).state.path == ()
 
 
 def test_progress_and_steps_come_to_the_same_end(capsys: pytest.CaptureFixture) -> None:
