@@ -185,8 +185,10 @@ def _draw_scatter(ax: Any, panel: Scatter) -> None:
     elif panel.labels is not None:
         color = _label_colors(array(panel.labels)[::every])
     depth = {"depthshade": False} if ax.name == "3d" else {}
+    ax.computed_zorder = False  # in space, points would cover paths and centers
     ax.scatter(*points[::every].T, c=color, s=5, linewidths=0, **depth)
     for k, path in enumerate(panel.paths):
+        ax.plot(*array(path).T, color="black", linewidth=3)
         ax.plot(*array(path).T, color=_label_color(k), linewidth=1.5)
     if panel.centers is not None:
         _draw_centers(ax, panel)

@@ -166,6 +166,19 @@ def test_limits_hold_for_all_frames():
     assert plot.limits([nan]) is None
 
 
+def test_paths_in_space_are_drawn_over_the_points():
+    cube = np.stack(np.meshgrid(*[np.linspace(0, 1, 12)] * 3), -1).reshape(-1, 3)
+    path = np.array([[0.3, 0.3, 0.3], [0.7, 0.7, 0.7]])
+
+    def seen(points):
+        figure = plot.draw(Scatter(title="", points=points, colors=np.ones_like(points), paths=[path])).figure
+        figure.canvas.draw()
+        color = np.round(255 * colors(1)[0].numpy())
+        return int((np.abs(np.asarray(figure.canvas.buffer_rgba())[..., :3] - color) < 8).all(-1).sum())
+
+    assert seen(cube) == seen(cube[[0, -1]]) > 20
+
+
 def test_a_flat_axis_does_not_magnify_round_off():
     points = np.zeros((5, 3))
     points[:, 0], points[:, 1] = np.arange(5) * 25, np.arange(5) * 1e-6
