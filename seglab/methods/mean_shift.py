@@ -91,7 +91,7 @@ class MeanShiftState(State):
     watched
         (P,) int64: the pixels whose way is kept; the same in all states.
     path
-        Where the watched points were at the earlier steps, each (P, 2 + D).
+        Where the watched points were at the earlier steps, each (P, 2 + D); empty where `Segmenter.segment` made it.
     """
 
     modes: Tensor
@@ -101,6 +101,7 @@ class MeanShiftState(State):
     path: tuple[Tensor, ...] = ()
     color_space: ColorSpace = "luv"
     min_size: int = 20
+    tol: float = 0.0
 
     @cached_property
     def labels(self) -> Tensor:
@@ -118,11 +119,20 @@ class MeanShiftState(State):
         """(3, H, W) RGB in [0, 1]: the filtered picture."""
         return from_color_space(self.filtered, self.color_space)
 
-    @property
+    @cached_property
     def ways(self) -> tuple[Way, ...]:
-        """The ways of the watched pixels so far."""
-        steps = torch.stack([*self.path, self.modes[self.watched]])  # (T, P, 2 + D)
+        """The ways of the watched pixels so far; those that were not kept are climbed once more."""
+        kept = len(self.path) == self.n_iter
+        steps = torch.stack([*self.path, self.modes[self.watched]] if kept else self._again())  # (T, P, 2 + D)
         return tuple(Way(way[:, :2], way[:, 2:]) for way in steps.unbind(dim=1))
+
+    def _again(self) -> list[Tensor]:
+        way = [self.joint.start()[self.watched]]
+        moving = torch.ones_like(self.watched, dtype=torch.bool)
+        while len(way) <= self.n_iter and bool(moving.any()):
+            points, moving, _ = climb(self.joint, way[-1], moving, self.tol)
+            way.append(points)
+        return way
 
     @cached_property
     def objective(self) -> Tensor | None:
@@ -224,6 +234,7 @@ class MeanShift(Segmenter[MeanShiftState], name="mean_shift"):
             watched=self._watched(*joint.shape).to(points.device),
             color_space=self.color_space,
             min_size=self.min_size,
+            tol=self.tol,
         )
 
     def step(self, image: Tensor, state: MeanShiftState) -> MeanShiftState:
@@ -235,7 +246,7 @@ class MeanShift(Segmenter[MeanShiftState], name="mean_shift"):
         return replace(state, n_iter=n_iter, code=code, modes=modes, moving=moving, path=path)
 
     def solve(self, image: Tensor, state: MeanShiftState) -> MeanShiftState | None:
-        """On a CPU, take each point through several moves before the next; the ways are left out."""
+        """On a CPU, take each point through several moves before the next; `MeanShiftState.path` is left out."""
         if state.modes.device.type != "cpu":
             return None
         state, n_moves = replace(state, path=()), 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -408,6 +409,20 @@ def test_the_way_of_a_pixel_is_that_of_the_steps(kernel: Any) -> None:
         assert torch.equal(whole, kept[: len(whole)])
         assert torch.equal(whole[-1], kept[-1])
         assert 2 < len(whole) <= len(kept)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_ways_that_were_not_kept_are_climbed_once_more(kernel: Any) -> None:
+    image, method = noisy(), MeanShift(kernel=kernel, spatial_bandwidth=4, watch=[(3, 5), (19, 25), (10, 13)])
+    last, state = list(method.steps(image))[-1], method.segment(image).state
+    assert state.path == ()
+    for way, kept in zip(state.ways, last.ways, strict=True):
+        for found, expected in zip(way, kept, strict=True):
+            assert 2 < len(found) <= len(expected)
+            assert torch.equal(found, expected[: len(found)])
+            assert torch.equal(found[-1], expected[-1])
+    early = replace(method, max_iter=2).segment(image).state
+    assert [len(way.places) for way in early.ways] == [3, 3, 3]
 
 
 def test_a_way_ends_after_so_many_steps() -> None:
