@@ -296,7 +296,9 @@ for name, points, h in (("36 grays", column, 0.2), ("24 colors", pixel_features(
 # so each part has its own bandwidth, and a kernel of its own; the weights are multiplied:
 #
 # $$w_i = g\!\left(\frac{\lVert \text{place}_i - \text{place}_y\rVert^2}{h_s^2}\right)\cdot
-# g\!\left(\frac{\lVert \text{color}_i - \text{color}_y\rVert^2}{h_r^2}\right).$$
+# g\!\left(\frac{\lVert \text{color}_i - \text{color}_y\rVert^2}{h_r^2}\right),$$
+#
+# where $g$ is the flat or the Gaussian weight of the table above.
 #
 # **Fourth rung: one pixel in the joint domain.** With flat kernels: near in the picture *and* near in gray.
 
@@ -388,7 +390,7 @@ class OnTheHill(MeanShiftState):
         paths = [on_the_hill(way) for way in ways] if self.n_iter else []
         hill = Scatter(title="points on the density of grays", points=on_the_hill(line), paths=paths,
                        centers=on_the_hill(ways[:, -1]), axis_labels=("gray", "density"))
-        watched = torch.stack([self.watched // 6, self.watched % 6], dim=1)  # in a picture of 6 columns
+        watched = torch.stack([self.watched // image.shape[2], self.watched % image.shape[2]], dim=1)
         return [hill, Lines(title="", lines=(), points=watched)]
 
 
@@ -419,19 +421,19 @@ step_through(climber, noisy, show="edges")
 # the picture, their ways in color space, and the filtered picture as it forms.
 #
 # **Predict first.** A pixel on the saucer near its rim: will it walk towards the rim, or away from it? One in the
-# middle of an even area?
+# middle of an even area? Which of them will meet?
 #
 # <details><summary>Where they walk</summary>
 #
 # Away from the rim. What lies beyond it differs too much to be seen, so all that the pixel sees lies on its own side,
-# and the mean with it. In the middle of an even area there is as much on each side: it stays.
+# and the mean with it. In the middle of an even area there is as much on each side: it stays. Those meet that see the
+# same area: ways run together like brooks, and all pixels whose ways end in one place are a segment.
 # </details>
 
 # %%
 cup = datasets.photo("coffee", max_side=150)
-pixels = [(60, 25), (70, 70), (20, 75), (15, 20), (50, 95), (90, 130)]
-walker = MeanShift(spatial_bandwidth=8, range_bandwidth=12, min_size=30, watch=pixels)
-step_through(walker.trace(cup, max_states=24))
+walker = MeanShift(kernel="gaussian", spatial_bandwidth=6, range_bandwidth=12, min_size=30, max_iter=300)
+step_through(walker, cup, max_states=30)
 
 # %% [markdown]
 # ### Pick a pixel
@@ -497,7 +499,7 @@ plot.show(coffee[zoom], early.picture[zoom], late.picture[zoom], cols=3, size=3,
           titles=["a detail", "after 5 moves", f"after {late.n_iter}, all arrived"]);
 
 # %% [markdown]
-# `MeanShift` stops a point after a move of less than `tol` bandwidths, and says in `status` whether all have stopped.
+# `MeanShift` stops a point after a move of at most `tol` bandwidths, and says in `status` whether all have stopped.
 # A short move is not a short way: a point that crawls along a ridge moves little, and far in the end. That is why `tol`
 # is small.
 
@@ -550,6 +552,10 @@ climbing = list(MeanShift(kernel="gaussian", spatial_bandwidth=4, range_bandwidt
 heights = [float(state.objective) for state in climbing]
 assert all(b >= a - 1e-6 for a, b in zip(heights[:-1], heights[1:], strict=True))
 plot.curves(range(len(heights)), {"mean log density": heights}, x_label="moves", title="mean log density: never falls");
+
+# %% [markdown]
+# Move them all. The lines are the ways of some pixels, from where they start to the dot where they end. With the
+# Gaussian, which sees far, they are long and run together; with the flat kernel they are short.
 
 # %%
 explore(base, {"coffee": coffee, "flower": datasets.photo("flower", max_side=240)})
