@@ -195,8 +195,8 @@ assert np.isclose(slope, 2 / (len(x) * h**2) * seen.sum() * shift, atol=1e-6)
 #
 # $$f(y') \;\ge\; f(y) + \frac1{N h^2}\sum_i w_i\big(\lVert y - x_i\rVert^2 - \lVert y' - x_i\rVert^2\big).$$
 #
-# The right side is a parabola in $y'$. It touches the density at $y' = y$, lies below it everywhere else, and its top
-# is where a weighted sum of squared distances is smallest: at the weighted **mean**. So each move jumps to the top of a
+# The right side is a parabola in $y'$. It touches the density at $y' = y$, is nowhere above it, and its top is
+# where a weighted sum of squared distances is smallest: at the weighted **mean**. So each move jumps to the top of a
 # parabola that the density carries on its back, and the density there is at least as high.
 #
 # You have met this in chapter 04: EM's lower bound that touches. (With the Gaussian kernel mean shift *is* an EM.)
@@ -400,8 +400,9 @@ class GrayClimb(MeanShift):
 
 
 # %% [markdown]
-# **Predict first.** Six pixels are watched, the dots in the picture. Which one will take longest to arrive: one far out
-# on a slope, or one near the bottom of a valley?
+# **Predict first.** Six pixels are watched, the dots in the picture. One starts at the bottom of a valley: where on its
+# way will its moves be longest? And on which hill will points take longest to arrive, the narrow one of the dark grays
+# or the wide one of the bright ones?
 
 # %%
 climber = GrayClimb(kernel="gaussian", spatial_bandwidth=1000, range_bandwidth=0.08, color_space="gray", min_size=1,
@@ -409,12 +410,21 @@ climber = GrayClimb(kernel="gaussian", spatial_bandwidth=1000, range_bandwidth=0
 step_through(climber, noisy, show="edges")
 
 # %% [markdown]
-# <details><summary>Which one?</summary>
+# <details><summary>The moves</summary>
 #
-# The one near the bottom of a valley. Its neighbors on both sides pull almost equally hard, the mean is close to where
-# it stands, and the gradient there is almost zero. Far out on a slope all that it sees lies on one side: it leaps.
+# From the valley the first moves are short: the neighbors on both sides pull almost equally hard, the mean is close by,
+# the gradient almost zero. The longest moves are on the slope, the last ones are short again.
+#
+# The wide hill takes longest. Near the top of a group with standard deviation $\sigma$, each move of the Gaussian
+# leaves the share $\sigma^2/(\sigma^2+h^2)$ of the way: almost nothing where the group is narrow beside the bandwidth, almost
+# all of it where the group is wide.
 # </details>
-#
+
+# %%
+for row, col in ((1, 1), (2, 2), (3, 2)):
+    print(" → ".join(f"{value:.3f}" for value in climber.path(noisy, row, col).colors[:, 0].tolist()))
+
+# %% [markdown]
 # ### Climbing in a photograph
 #
 # In the joint domain a pixel walks in the picture *and* in color. The player shows both: the ways of some pixels over
@@ -439,8 +449,8 @@ step_through(walker, cup, max_states=30)
 # ### Pick a pixel
 #
 # Change `row` and `col`, and run the cell again. The circles are what the pixel sees at first, in the picture and in
-# color (there it is a ball, seen from one side). A pixel counts if it is inside both. Try the spoon, the rim of the cup,
-# the wood.
+# color (there it is a ball, seen from one side). A pixel counts if it is inside both. Try the spoon, the rim of the
+# cup, the wood.
 
 # %%
 row, col = 81, 76
@@ -577,8 +587,8 @@ plot.curves(bandwidths, n_tops, marks=guesses, x_label="bandwidth", y_label="top
 # Three has a level stretch, but so has two: seen from farther away, two of the three grays are one. Both are right
 # answers, to different questions.
 #
-# `estimate_bandwidth` makes a guess, the same as scikit-learn's: the mean distance of a point to its $k$-th nearest,
-# where $k$ is a share (`quantile`) of all points. It knows nothing of your question, however:
+# `estimate_bandwidth` makes a guess, the same as scikit-learn's: the mean distance of a point to its $qN$-th nearest,
+# where the share $q$ is the `quantile`. It knows nothing of your question, however:
 #
 # **Predict first.** Ten groups of gray values, equally large and well apart. The usual quantile is 0.3. How many groups
 # will be found with it? Which quantiles can work?
@@ -595,11 +605,12 @@ for q in (0.01, 0.03, 0.05, 0.08, 0.1, 0.15, 0.3, 0.5):
 # <details><summary>Why</summary>
 #
 # With too small a share the bandwidth is the spacing between neighbors: tops everywhere. With a share larger than a
-# group, the $k$-th nearest lies in the next group, and the bandwidth bridges the gap. The right quantile depends on how
+# group, that neighbor lies in the next group, and the bandwidth bridges the gap. The right quantile depends on how
 # large the groups are, which is what you wanted to find out.
 # </details>
 #
-# And on a photograph, whose colors form one long cloud, there is no level stretch at all:
+# And on a photograph, whose colors form one long cloud, the curve falls without a rest until two tops are left, light
+# and dark. Nothing in it says "the six things on the table":
 
 # %%
 counted = distinct_features(datasets.photo("coffee", max_side=60), "luv")
