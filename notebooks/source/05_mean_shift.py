@@ -416,8 +416,8 @@ step_through(climber, noisy, show="edges")
 # the gradient almost zero. The longest moves are on the slope, the last ones are short again.
 #
 # The wide hill takes longest. Near the top of a group with standard deviation $\sigma$, each move of the Gaussian
-# leaves the share $\sigma^2/(\sigma^2+h^2)$ of the way: almost nothing where the group is narrow beside the bandwidth, almost
-# all of it where the group is wide.
+# leaves the share $\sigma^2/(\sigma^2+h^2)$ of the way: almost nothing where the group is narrow beside the bandwidth,
+# almost all of it where the group is wide.
 # </details>
 
 # %%
