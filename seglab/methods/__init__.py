@@ -5,10 +5,12 @@ from seglab.methods.kmeans import KMeans, KMeansState
 from seglab.methods.mean_shift import MeanShift, MeanShiftState
 from seglab.methods.normalized_cuts import NormalizedCuts, NormalizedCutsState
 from seglab.methods.selection import ComponentCurve, select_components
+from seglab.methods.slic import SLIC, SLICState
 from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
 from seglab.methods.thresholding import Thresholding, ThresholdingState
 
 __all__ = [
+    "SLIC",
     "ComponentCurve",
     "GaussianMixture",
     "GaussianMixtureState",
@@ -18,6 +20,7 @@ __all__ = [
     "MeanShiftState",
     "NormalizedCuts",
     "NormalizedCutsState",
+    "SLICState",
     "SmoothedMixture",
     "SmoothedMixtureState",
     "Thresholding",
