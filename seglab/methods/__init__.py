@@ -4,6 +4,7 @@ from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
 from seglab.methods.mean_shift import MeanShift, MeanShiftState
 from seglab.methods.normalized_cuts import NormalizedCuts, NormalizedCutsState
+from seglab.methods.region_growing import RegionGrowing, RegionGrowingState
 from seglab.methods.selection import ComponentCurve, select_components
 from seglab.methods.slic import SLIC, SLICState
 from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
@@ -20,6 +21,8 @@ __all__ = [
     "MeanShiftState",
     "NormalizedCuts",
     "NormalizedCutsState",
+    "RegionGrowing",
+    "RegionGrowingState",
     "SLICState",
     "SmoothedMixture",
     "SmoothedMixtureState",
