@@ -9,22 +9,39 @@ a pixel, of which each pixel keeps its nearest, and nothing waits for the device
 from __future__ import annotations
 
 import functools
-import heapq
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seglab.image import _WHITE, _XYZ_FROM_RGB, ColorSpace, to_color_space
 from seglab.labels import adjacency, connected_components, segment_sizes
 
-__all__ = ["Centers", "Pixels", "Seeds", "assign", "enforce_connectivity", "grid", "iterate", "perturb", "update"]
+__all__ = [
+    "Centers",
+    "Pixels",
+    "Seeds",
+    "assign",
+    "colors",
+    "enforce_connectivity",
+    "grid",
+    "iterate",
+    "largest_differences",
+    "perturb",
+    "rounded",
+    "update",
+]
+
+T = TypeVar("T")
 
 _PAIRS = {"cpu": 1 << 20}  # of centers and pixels that are compared at once where loops are not compiled
 _PAIRS_ELSEWHERE = 1 << 25
+_TOP = {"gray": 1.0, "rgb": 1.0, "hsv": 1.0, "lab": 128.0, "luv": 256.0}  # no value of a color is larger
 _FAR = torch.iinfo(torch.int64).max
 
 
@@ -50,14 +67,37 @@ class Pixels:
     mask: Tensor | None = None
 
     @classmethod
-    def of(
-        cls, features: Tensor, step: float, place_weight: float, mask: Tensor | None = None, top: float = 0
-    ) -> Pixels:
-        """Round features of at most ``top`` in size (looked for where that is 0) to 24 bits."""
-        top = top or float(features.abs().amax())
-        unit = 2.0 ** (math.ceil(math.log2(max(top, 1e-30))) - 23)
-        rounded = (features.to(torch.float32) / unit).round_().mul_(unit)
-        return cls(rounded.contiguous(), _single(step), _single(place_weight), mask)
+    def of(cls, features: Tensor, step: float, place_weight: float, mask: Tensor | None = None) -> Pixels:
+        """Of features as `rounded` and `colors` make them."""
+        return cls(features.contiguous(), _single(step), _single(place_weight), mask)
+
+
+def rounded(features: Tensor, top: float = 0) -> Tensor:
+    """Features of at most ``top`` in size (looked for where that is 0) in float32, rounded to 24 bits below it."""
+    unit = _unit(top or float(features.abs().amax()))
+    return (features.to(torch.float32) / unit).round_().mul_(unit)
+
+
+def colors(image: Tensor, color_space: ColorSpace) -> Tensor:
+    """The colors (D, H, W) of a picture (C, H, W), `rounded`; CIELAB on a CPU in a compiled loop."""
+    if color_space != "lab" or len(image) != 3 or image.device.type != "cpu" or image.dtype != torch.float32:
+        return rounded(to_color_space(image, color_space), _TOP[color_space])
+    levels = torch.arange(256, dtype=torch.float32) / 255
+    linear = levels.double()  # sRGB's curve
+    linear = torch.where(linear > 0.04045, ((linear + 0.055) / 1.055) ** 2.4, linear / 12.92)
+    matrix, unit = np.array(_XYZ_FROM_RGB) / np.array(_WHITE)[:, None], _unit(_TOP["lab"])
+    given, out = _flat(image), torch.empty_like(image, memory_format=torch.contiguous_format)
+
+    def of_band(first: int, last: int) -> None:
+        part = slice(first * image.shape[2], (last + 1) * image.shape[2])
+        _loops().lab(given[:, part], levels.numpy(), linear.numpy(), matrix, unit, _flat(out)[:, part])
+
+    _in_bands(of_band, image.shape[1])
+    return out
+
+
+def _unit(top: float) -> float:
+    return 2.0 ** (math.ceil(math.log2(max(top, 1e-30))) - 23)
 
 
 class Seeds(NamedTuple):
@@ -91,13 +131,13 @@ class Centers(NamedTuple):
         (K, D + 2) float32: mean features, mean row and mean column.
     nearest
         (H, W) int32: the center of each pixel before they moved.
-    largest
-        (K,) float32: the largest squared distance in features between a center, before it moved, and its pixels.
+    sums
+        (K, D + 3) float64: the sums of features, rows and columns of each center's pixels, and their number.
     """
 
     centers: Tensor
     nearest: Tensor
-    largest: Tensor
+    sums: Tensor
 
 
 # ---- the start --------------------------------------------------------------------------------------------------
@@ -136,13 +176,15 @@ def grid(height: int, width: int, n_segments: int, mask: Tensor | None = None) -
     rows, step = _rows_of_cells(height, width, height * width, n)
     first = torch.arange(rows + 1) * n // rows  # the number of the first cell of each row of cells
     of_row = (2 * torch.arange(height) + 1) * rows // (2 * height)
-    start, count = first[of_row][:, None], (first[1:] - first[:-1])[of_row][:, None]
-    cells = start + (2 * torch.arange(width) + 1) * count // (2 * width)
-    row_of = torch.repeat_interleave(torch.arange(rows), first[1:] - first[:-1])  # of each cell
+    start, count = first[:-1].to(torch.int32), first[1:] - first[:-1]
+    counts = torch.tensor([n // rows, n // rows + 1])[:, None]  # each row of cells has one of these numbers
+    across = ((2 * torch.arange(width) + 1) * counts // (2 * width)).to(torch.int32)
+    cells = start[of_row][:, None] + across[(count - n // rows)[of_row]]
+    row_of = torch.repeat_interleave(torch.arange(rows), count)  # of each cell
     in_row = torch.arange(n) - first[row_of]
     down = (2 * row_of + 1) * height // (2 * rows)
-    across = (2 * in_row + 1) * width // (2 * (first[1:] - first[:-1])[row_of])
-    return Seeds(torch.stack([down, across], dim=1), cells.to(torch.int32), step)
+    across = (2 * in_row + 1) * width // (2 * count[row_of])
+    return Seeds(torch.stack([down, across], dim=1), cells, step)
 
 
 def _rows_of_cells(height: int, width: int, n_pixels: int, n: int) -> tuple[int, float]:
@@ -181,6 +223,15 @@ def perturb(features: Tensor, seeds: Seeds) -> Tensor:
     The gradient is ‖I(r + 1, c) − I(r − 1, c)‖² + ‖I(r, c + 1) − I(r, c − 1)‖², borders repeated. Of equal ones, the
     middle wins, then the first.
     """
+    if features.device.type != "cpu":
+        return _perturb_anywhere(features, seeds)
+    places = seeds.places.clone()
+    arrays = (x.contiguous().numpy() for x in (seeds.cells, seeds.places, places))
+    _loops().perturb(_flat(features.to(torch.float32)), *arrays)
+    return places
+
+
+def _perturb_anywhere(features: Tensor, seeds: Seeds) -> Tensor:
     height, width = features.shape[1:]
     own = seeds.cells[seeds.places[:, 0], seeds.places[:, 1]]
     row, col = seeds.places.unbind(dim=1)
@@ -252,7 +303,13 @@ def update(features: Tensor, nearest: Tensor, centers: Tensor) -> Tensor:
     return _means(_sums(features, nearest, len(centers)), centers)
 
 
-def iterate(pixels: Pixels, centers: Tensor, nearest: Tensor, color_weight: Tensor | None = None) -> Centers:
+def iterate(
+    pixels: Pixels,
+    centers: Tensor,
+    nearest: Tensor,
+    sums: Tensor | None = None,
+    color_weight: Tensor | None = None,
+) -> Centers:
     """`assign` and `update` at once.
 
     Parameters
@@ -263,35 +320,45 @@ def iterate(pixels: Pixels, centers: Tensor, nearest: Tensor, color_weight: Tens
         (K, D + 2).
     nearest
         (H, W) int32: the center that each pixel had.
+    sums
+        (K, D + 3) float64: what `Centers.sums` was one step before, so that only what changes is added up.
     color_weight
         (K,) float32: what the squared distance in features is multiplied by for each center; 1 by default.
     """
-    labels, sums, largest = _assigned(pixels, centers, color_weight, nearest)
-    sums = _sums(pixels.features, labels, len(centers)) if sums is None else sums
-    largest = _largest(pixels, centers, labels) if largest is None else largest
-    return Centers(_means(sums, centers), labels, largest)
+    labels, change = _assigned(pixels, centers, color_weight, nearest, sums is not None)
+    sums = _sums(pixels.features, labels, len(centers)) if sums is None or change is None else sums + change
+    return Centers(_means(sums, centers), labels, sums)
 
 
 def _assigned(
-    pixels: Pixels, centers: Tensor, color_weight: Tensor | None, nearest: Tensor | None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Labels (H, W) int32; sums and largest distances where they come with them."""
+    pixels: Pixels,
+    centers: Tensor,
+    color_weight: Tensor | None,
+    nearest: Tensor | None,
+    with_change: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Labels (H, W) int32, and on a CPU how the sums change."""
     weight = torch.ones_like(centers[:, 0]) if color_weight is None else color_weight
     windows = _windows(pixels, centers)
     if centers.device.type != "cpu":
-        return _assign_pairs(pixels, windows, centers, weight, nearest), None, None
-    shape = pixels.features.shape[1:]
-    before = torch.full(shape, -1, dtype=torch.int32) if nearest is None else nearest.to(torch.int32).contiguous()
-    labels, best = torch.full(shape, -1, dtype=torch.int32), torch.full(shape, torch.inf)
+        return _assign_pairs(pixels, windows, centers, weight, nearest), None
+    (height, width), loops = pixels.features.shape[1:], _loops()
+    labels, best = torch.full((height * width,), -1, dtype=torch.int32), torch.full((height * width,), torch.inf)
     if pixels.mask is not None:
-        best.masked_fill_(~pixels.mask, -1)  # nothing is nearer
-    sums, largest = centers.new_zeros(len(centers), centers.shape[1] + 1, dtype=torch.float64), torch.zeros_like(weight)
-    given = [x.numpy() for x in (pixels.features, windows, centers, weight)]
-    scale = np.float32(pixels.place_weight)
-    _compiled(_windows_loop)(*given, scale, best.numpy(), labels.numpy())
-    made = [x.numpy() for x in (before, best, labels, sums, largest)]
-    _compiled(_settle_loop)(*given, scale, *made)
-    return labels, sums, largest
+        best.masked_fill_(~pixels.mask.flatten(), -1)  # nothing is nearer
+    before = labels.clone() if nearest is None else nearest.to(torch.int32)
+    given = _flat(pixels.features), width, *(x.numpy() for x in (windows, centers, weight))
+    made = _flat(before), best.numpy(), labels.numpy()
+
+    def of_rows(first: int, last: int) -> np.ndarray:
+        change = np.zeros((len(centers), centers.shape[1] + 1))
+        loops.compete(*given, np.float32(pixels.place_weight), first, last, *made[1:])
+        if nearest is not None:
+            loops.settle(*given, np.float32(pixels.place_weight), first, last, *made, change)
+        return change
+
+    change = sum(_in_bands(of_rows, height))
+    return labels.reshape(height, width), torch.from_numpy(change) if with_change else None
 
 
 def _windows(pixels: Pixels, centers: Tensor) -> Tensor:
@@ -349,8 +416,17 @@ def _sum(values: Tensor) -> Tensor:
     return functools.reduce(torch.add, values.unbind(0))
 
 
-def _largest(pixels: Pixels, centers: Tensor, labels: Tensor) -> Tensor:
-    own = labels.flatten().long()
+def largest_differences(pixels: Pixels, centers: Tensor, nearest: Tensor) -> Tensor:
+    """The largest squared distance in features of each center's pixels: (K,) float32, 0 of one without pixels."""
+    if centers.device.type != "cpu":
+        return _largest_anywhere(pixels, centers, nearest)
+    largest = torch.zeros_like(centers[:, 0])
+    _loops().largest(_flat(pixels.features), centers.numpy(), _flat(nearest.to(torch.int32)), largest.numpy())
+    return largest
+
+
+def _largest_anywhere(pixels: Pixels, centers: Tensor, nearest: Tensor) -> Tensor:
+    own = nearest.flatten().long()
     color, _ = _distances(pixels, centers, own.clamp(min=0), torch.arange(len(own), device=own.device))
     color = torch.where(own >= 0, color, 0)
     return torch.zeros_like(centers[:, 0]).scatter_reduce(0, own.clamp(min=0), color, "amax")
@@ -358,6 +434,14 @@ def _largest(pixels: Pixels, centers: Tensor, labels: Tensor) -> Tensor:
 
 def _sums(features: Tensor, nearest: Tensor, n: int) -> Tensor:
     """(K, D + 3) float64: the sums of features, rows and columns of each center's pixels, and their number."""
+    if features.device.type != "cpu":
+        return _sums_anywhere(features, nearest, n)
+    sums = torch.zeros(n, len(features) + 3, dtype=torch.float64)
+    _loops().collect(_flat(features), nearest.shape[1], _flat(nearest), sums.numpy())
+    return sums
+
+
+def _sums_anywhere(features: Tensor, nearest: Tensor, n: int) -> Tensor:
     index = nearest.flatten().long()
     inside = (index >= 0).to(_double(features))
     rows, cols = (torch.arange(length, device=index.device) for length in nearest.shape)
@@ -371,6 +455,27 @@ def _sums(features: Tensor, nearest: Tensor, n: int) -> Tensor:
 def _means(sums: Tensor, centers: Tensor) -> Tensor:
     sizes = sums[:, -1:]
     return torch.where(sizes > 0, (sums[:, :-1] / sizes.clamp(min=1)).to(centers.dtype), centers)
+
+
+def _loops() -> Any:
+    from seglab.kernels import _slic_loops  # here, because only those who compute on a CPU wait for it
+
+    return _slic_loops
+
+
+def _flat(x: Tensor) -> np.ndarray:
+    """(N,) of a map (H, W), (D, N) of features (D, H, W)."""
+    return x.contiguous().flatten(max(x.ndim - 2, 0)).numpy()
+
+
+def _in_bands(work: Callable[[int, int], T], height: int) -> list[T]:
+    """What ``work`` makes of the rows from a first to a last one, in as many bands as torch has threads."""
+    n = min(torch.get_num_threads(), height)
+    ends = [(i * height // n, (i + 1) * height // n - 1) for i in range(n)]
+    if n == 1:
+        return [work(*ends[0])]
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(work, *zip(*ends, strict=True)))
 
 
 def _single(value: float) -> float:
@@ -416,12 +521,11 @@ def enforce_connectivity(nearest: Tensor, features: Tensor, n_segments: int, min
     >>> enforce_connectivity(torch.tensor([[0, 0, 2, 1, 1]]), features, n_segments=3, min_size=2).tolist()
     [[0, 0, 1, 1, 1]]
     """
-    if nearest.device.type == "cpu":
-        arrays = nearest.to(torch.int32).contiguous().numpy(), features.to(torch.float32).contiguous().numpy()
-        pieces, sizes, sums, center, edges = _compiled(_pieces_loop)(*arrays)
-        number = _compiled(_absorb_loop)(sizes, sums, center, edges, n_segments, min_size)
-        return torch.from_numpy(_compiled(_paint_loop)(pieces, number))
-    return _connect_anywhere(nearest, features, n_segments, min_size)
+    if nearest.device.type != "cpu":
+        return _connect_anywhere(nearest, features, n_segments, min_size)
+    width, flat = nearest.shape[1], _flat(features.to(torch.float32))
+    labels = _loops().connect(_flat(nearest.to(torch.int32)), width, flat, n_segments, min_size)
+    return torch.from_numpy(labels).reshape(nearest.shape)
 
 
 def _connect_anywhere(nearest: Tensor, features: Tensor, n_segments: int, min_size: int) -> Tensor:
@@ -431,248 +535,10 @@ def _connect_anywhere(nearest: Tensor, features: Tensor, n_segments: int, min_si
     if n == 0:
         return pieces
     sizes = segment_sizes(pieces)
-    sums = _sums(features, pieces, n)[:, : len(features)].contiguous()
+    sums = _sums_anywhere(features, pieces, n)[:, : len(features)].contiguous()
     index, own = (x.flatten().long().clamp(min=0) for x in (pieces, nearest))
     center = torch.zeros_like(sizes).scatter_reduce(0, index, own, "amax")
     edges = adjacency(pieces, 4).edges
     graph = (x.cpu().numpy() for x in (sizes, sums, center, edges))
-    number = torch.from_numpy(_compiled(_absorb_loop)(*graph, n_segments, min_size)).to(pieces.device)
+    number = torch.from_numpy(_loops().absorb(*graph, n_segments, min_size)).to(pieces.device)
     return torch.where(pieces >= 0, number[pieces.clamp(min=0)], -1)
-
-
-# ---- compiled loops on a CPU ------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    import numba  # here, because it takes a moment
-
-    return numba.njit(cache=True, nogil=True)(loop)
-
-
-def _windows_loop(
-    features: np.ndarray,
-    windows: np.ndarray,
-    centers: np.ndarray,
-    weight: np.ndarray,
-    place_weight: np.float32,
-    best: np.ndarray,
-    labels: np.ndarray,
-) -> None:
-    """Let each center compete for the pixels of its window."""
-    depth, width = len(features), features.shape[2]
-    across, color = np.empty(width, np.float32), np.empty(width, np.float32)
-    for k in range(len(centers)):
-        top, bottom, left, right = windows[k, 0], windows[k, 1], windows[k, 2], windows[k, 3]
-        n = right - left + 1
-        row, col, scale = centers[k, depth], centers[k, depth + 1], weight[k]
-        for j in range(n):
-            away = np.float32(left + j) - col
-            across[j] = away * away
-        for i in range(top, bottom + 1):
-            away = np.float32(i) - row
-            down = away * away
-            nearest, label = best[i, left : right + 1], labels[i, left : right + 1]
-            color[:n] = 0
-            for d in range(depth):
-                own, plane = centers[k, d], features[d, i, left : right + 1]
-                for j in range(n):
-                    difference = plane[j] - own
-                    color[j] += difference * difference
-            for j in range(n):
-                distance = color[j] * scale + (down + across[j]) * place_weight
-                closer = distance < nearest[j]
-                nearest[j] = distance if closer else nearest[j]
-                label[j] = k if closer else label[j]
-
-
-def _settle_loop(
-    features: np.ndarray,
-    windows: np.ndarray,
-    centers: np.ndarray,
-    weight: np.ndarray,
-    place_weight: np.float32,
-    before: np.ndarray,
-    best: np.ndarray,
-    labels: np.ndarray,
-    sums: np.ndarray,
-    largest: np.ndarray,
-) -> None:
-    """Let each pixel's own center compete where its window has moved away; sum up each center's pixels."""
-    depth, height, width = features.shape
-    for i in range(height):
-        for j in range(width):
-            k = before[i, j]
-            if k >= 0 and (i < windows[k, 0] or i > windows[k, 1] or j < windows[k, 2] or j > windows[k, 3]):
-                color = np.float32(0)
-                for d in range(depth):
-                    difference = features[d, i, j] - centers[k, d]
-                    color += difference * difference
-                down, across = np.float32(i) - centers[k, depth], np.float32(j) - centers[k, depth + 1]
-                distance = color * weight[k] + (down * down + across * across) * place_weight
-                if distance < best[i, j] or (distance == best[i, j] and k < labels[i, j]):
-                    labels[i, j] = k
-            k = labels[i, j]
-            if k < 0:
-                continue
-            color = np.float32(0)
-            for d in range(depth):
-                value = features[d, i, j]
-                difference = value - centers[k, d]
-                color += difference * difference
-                sums[k, d] += value
-            largest[k] = max(largest[k], color)
-            sums[k, depth] += i
-            sums[k, depth + 1] += j
-            sums[k, depth + 2] += 1
-
-
-def _pieces_loop(
-    nearest: np.ndarray, features: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Number the 4-connected pieces by their first pixel: the map, sizes, sums, centers, and edges between pieces."""
-    height, width = nearest.shape
-    depth = len(features)
-    pieces = np.full((height, width), -1, np.int32)
-    parent = np.empty(height * width, np.int32)
-    n = 0
-    for i in range(height):
-        for j in range(width):
-            k = nearest[i, j]
-            if k < 0:
-                continue
-            above = pieces[i - 1, j] if i > 0 and nearest[i - 1, j] == k else -1
-            left = pieces[i, j - 1] if j > 0 and nearest[i, j - 1] == k else -1
-            if above < 0 and left < 0:
-                parent[n] = n
-                pieces[i, j] = n
-                n += 1
-                continue
-            if above >= 0:
-                while parent[above] != above:
-                    above = parent[above]
-            if left >= 0:
-                while parent[left] != left:
-                    left = parent[left]
-            if above < 0 or left < 0:
-                pieces[i, j] = max(above, left)
-            else:
-                root = min(above, left)
-                parent[above], parent[left] = root, root
-                pieces[i, j] = root
-    number = np.empty(n, np.int32)
-    count = 0
-    for p in range(n):  # a root is the first of its piece
-        if parent[p] == p:
-            number[p] = count
-            count += 1
-        else:
-            number[p] = number[parent[p]]
-    sizes, center = np.zeros(count, np.int64), np.empty(count, np.int64)
-    sums = np.zeros((count, depth), np.float64)
-    edges = np.empty((1024, 2), np.int64)
-    m = 0
-    for i in range(height):
-        for j in range(width):
-            if pieces[i, j] < 0:
-                continue
-            a = number[pieces[i, j]]
-            pieces[i, j] = a
-            center[a] = nearest[i, j]
-            sizes[a] += 1
-            for d in range(depth):
-                sums[a, d] += features[d, i, j]
-            for b in (pieces[i - 1, j] if i > 0 else -1, pieces[i, j - 1] if j > 0 else -1):
-                if b < 0 or b == a:
-                    continue
-                if m > 0 and edges[m - 1, 0] == a and edges[m - 1, 1] == b:
-                    continue
-                if m == len(edges):
-                    longer = np.empty((2 * m, 2), np.int64)
-                    longer[:m] = edges
-                    edges = longer
-                edges[m, 0], edges[m, 1] = a, b
-                m += 1
-    return pieces, sizes, sums, center, edges[:m]
-
-
-def _absorb_loop(
-    sizes: np.ndarray, sums: np.ndarray, center: np.ndarray, edges: np.ndarray, n_segments: int, min_size: int
-) -> np.ndarray:
-    """Absorb pieces, the smallest first, and number what is left: (P,) int64, the superpixel of each piece.
-
-    Each piece has a chain of its neighbors; when it is absorbed, its chain is hung onto the other's.
-    """
-    n = len(sizes)
-    sizes, sums = sizes.copy(), sums.copy()
-    parent = np.arange(n)
-    head, tail = np.full(n, -1), np.full(n, -1)
-    link, other = np.full(2 * len(edges), -1), np.empty(2 * len(edges), np.int64)
-    for e in range(2 * len(edges)):
-        a, other[e] = edges[e // 2, e % 2], edges[e // 2, 1 - e % 2]
-        if head[a] < 0:
-            head[a] = e
-        else:
-            link[tail[a]] = e
-        tail[a] = e
-    heap = [(sizes[p], p) for p in range(n)]
-    heapq.heapify(heap)
-    left = n
-    while len(heap) > 0:
-        size, a = heapq.heappop(heap)
-        if parent[a] != a or sizes[a] != size:
-            continue  # absorbed, or grown since
-        if size >= min_size and left <= n_segments:
-            break
-        best, target = np.inf, -1
-        e = head[a]
-        while e >= 0:
-            b = other[e]
-            while parent[b] != b:
-                parent[b] = parent[parent[b]]
-                b = parent[b]
-            if b != a:
-                distance = 0.0
-                for d in range(sums.shape[1]):
-                    difference = sums[a, d] / sizes[a] - sums[b, d] / sizes[b]
-                    distance += difference * difference
-                if distance < best or (distance == best and b < target):
-                    best, target = distance, b
-            e = link[e]
-        if target < 0:
-            continue  # an island
-        parent[a] = target
-        link[tail[target]], tail[target] = head[a], tail[a]
-        sizes[target] += sizes[a]
-        for d in range(sums.shape[1]):
-            sums[target, d] += sums[a, d]
-        left -= 1
-        heapq.heappush(heap, (sizes[target], target))
-    main = np.full(center.max() + 1 if n > 0 else 0, -1)  # the largest of each center
-    for p in range(n):
-        if parent[p] == p and (main[center[p]] < 0 or sizes[p] > sizes[main[center[p]]]):
-            main[center[p]] = p
-    number, count = np.full(n, -1), 0
-    for k in range(len(main)):
-        if main[k] >= 0:
-            number[main[k]] = count
-            count += 1
-    for p in range(n):
-        if parent[p] == p and number[p] < 0:
-            number[p] = count
-            count += 1
-    for p in range(n):
-        root = p
-        while parent[root] != root:
-            root = parent[root]
-        number[p] = number[root]
-    return number
-
-
-def _paint_loop(pieces: np.ndarray, number: np.ndarray) -> np.ndarray:
-    labels = np.full(pieces.shape, -1, np.int64)
-    for i in range(pieces.shape[0]):
-        for j in range(pieces.shape[1]):
-            if pieces[i, j] >= 0:
-                labels[i, j] = number[pieces[i, j]]
-    return labels

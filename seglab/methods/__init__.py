@@ -1,5 +1,6 @@
 """The methods, one file each; importing the package registers them all."""
 
+from seglab.methods.felzenszwalb import Felzenszwalb, FelzenszwalbState
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
 from seglab.methods.mean_shift import MeanShift, MeanShiftState
@@ -13,6 +14,8 @@ from seglab.methods.thresholding import Thresholding, ThresholdingState
 __all__ = [
     "SLIC",
     "ComponentCurve",
+    "Felzenszwalb",
+    "FelzenszwalbState",
     "GaussianMixture",
     "GaussianMixtureState",
     "KMeans",

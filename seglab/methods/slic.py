@@ -26,16 +26,19 @@ import torch
 from torch import Tensor
 
 from seglab.features import mirror_pad
-from seglab.image import ColorSpace, to_color_space
+from seglab.image import ColorSpace
 from seglab.kernels.slic import (
     Centers,
     Pixels,
     Seeds,
     assign,
+    colors,
     enforce_connectivity,
     grid,
     iterate,
+    largest_differences,
     perturb,
+    rounded,
     update,
 )
 from seglab.labels import count_labels, mean_color
@@ -59,7 +62,6 @@ __all__ = [
 ]
 
 _LIGHTNESS = {"gray": 1.0, "rgb": 1.0, "hsv": 1.0, "lab": 100.0, "luv": 100.0}  # from black to white
-_TOP = {"gray": 1.0, "rgb": 1.0, "hsv": 1.0, "lab": 128.0, "luv": 256.0}  # no value is larger
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +79,8 @@ class SLICState(State):
         start.
     pixels
         What is clustered, S (``pixels.step``) and the weight of places; the same in all states.
+    sums
+        (K, D + 3) float64: of each center's pixels, as `Centers` has them.
     color_scale
         (K,) m_k², what a squared difference in color is divided by where the compactness is adaptive; else None.
     path
@@ -89,6 +93,7 @@ class SLICState(State):
     pixels: Pixels
     n_segments: int
     min_size: int  # of superpixels, in pixels; 0: they need not be connected
+    sums: Tensor | None = None
     color_scale: Tensor | None = None
     floor: float = 1.0  # of color_scale
     path: tuple[Tensor, ...] = ()
@@ -197,7 +202,6 @@ class SLIC(Segmenter[SLICState], name="slic"):
     title = "SLIC"
     objective_name = "sum of D²"
     objective_sense = "min"
-    alone = 1 << 10
 
     n_segments: int = param(
         200, low=20, high=2000, scale="log", valid="[1, inf)", help="number of superpixels K, at most"
@@ -238,24 +242,27 @@ class SLIC(Segmenter[SLICState], name="slic"):
 
     def init(self, image: Tensor) -> SLICState:
         """The grid: its cells, and a seed in each, moved to the smoothest of the pixels around."""
-        unit = _LIGHTNESS[self.color_space]
-        features = to_color_space(image, self.color_space)
-        return self._start(features, unit / 100, _TOP[self.color_space])
+        features = colors(image, self.color_space)
+        if self.sigma > 0:
+            features = rounded(smooth(features, self.sigma))
+        return self._start(features, _LIGHTNESS[self.color_space] / 100)
 
     def step(self, image: Tensor, state: SLICState) -> SLICState:
         """Give each pixel the nearest center, then move each center to the mean of its pixels."""
         weight = None if state.color_scale is None else state.color_scale.reciprocal()
-        centers, nearest, largest = iterate(state.pixels, state.centers, state.nearest, weight)
+        centers, nearest, sums = iterate(state.pixels, state.centers, state.nearest, state.sums, weight)
         residual = (centers - state.centers)[:, -2:].norm(dim=1).mean()
         settled = (centers == state.centers).all()
         if self.tol > 0:
             settled = settled | (residual <= self.tol)
         if state.color_scale is not None:
-            found = largest.clamp(min=state.floor)
+            found = largest_differences(state.pixels, state.centers, nearest).clamp(min=state.floor)
             state = replace(state, color_scale=torch.maximum(found, state.color_scale) if state.n_iter else found)
         n_iter, path = state.n_iter + 1, (*state.path, state.centers)
         code = Status.after(n_iter, self.max_iter, settled)
-        return replace(state, n_iter=n_iter, code=code, centers=centers, nearest=nearest, residual=residual, path=path)
+        return replace(
+            state, n_iter=n_iter, code=code, centers=centers, nearest=nearest, sums=sums, residual=residual, path=path
+        )
 
     def segment_features(self, features: Any) -> SLICState:
         """Make superpixels of any feature map, such as a layer of a network.
@@ -290,17 +297,17 @@ class SLIC(Segmenter[SLICState], name="slic"):
         if not bool(given.isfinite().all()):
             raise ValueError("SLIC: features must be finite numbers; these hold NaN or infinity")
         with self._threads(given):
-            state = self._start(given, 1.0, 0)
+            state = self._start(rounded(smooth(given, self.sigma)), 1.0)
         return self._finish(given, state, progress=False)[0]
 
-    def _start(self, features: Tensor, unit: float, top: float) -> SLICState:
+    def _start(self, features: Tensor, unit: float) -> SLICState:
         height, width = features.shape[1:]
         mask = self._mask_for(features)
         n_pixels = height * width if mask is None else int(mask.sum())
         seeds = grid(height, width, self.n_segments, mask).to(features.device)
         m = self.compactness * unit
         weight = seeds.step**-2 if self.adaptive else (m / seeds.step) ** 2
-        pixels = Pixels.of(smooth(features, self.sigma), seeds.step, weight, mask, top)
+        pixels = Pixels.of(features, seeds.step, weight, mask)
         places = perturb(pixels.features, seeds)
         centers = torch.cat([pixels.features[:, places[:, 0], places[:, 1]].T, places.to(pixels.features.dtype)], dim=1)
         n = len(centers)
