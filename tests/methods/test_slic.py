@@ -151,12 +151,14 @@ def test_compiled_loops_are_the_operations_of_any_device(adaptive: bool, n_segme
     for state in method.steps(noisy()):
         pixels, weight = state.pixels, torch.ones(len(state.centers))
         weight = weight if state.color_scale is None else state.color_scale.reciprocal()
-        step = iterate(pixels, state.centers, state.nearest, weight)
+        step = iterate(pixels, state.centers, state.nearest, state.sums, weight)
         windows = parts._windows(pixels, state.centers)
         labels = parts._assign_pairs(pixels, windows, state.centers, weight, state.nearest)
         assert torch.equal(labels, step.nearest)
-        assert torch.equal(parts._largest(pixels, state.centers, labels), step.largest)
+        assert torch.equal(parts._sums_anywhere(pixels.features, labels, len(state.centers)), step.sums)
         assert torch.equal(update(pixels.features, labels, state.centers), step.centers)
+        largest = parts.largest_differences(pixels, state.centers, labels)
+        assert torch.equal(parts._largest_anywhere(pixels, state.centers, labels), largest)
         connected = enforce_connectivity(labels, pixels.features, state.n_segments, 5)
         assert torch.equal(parts._connect_anywhere(labels, pixels.features, state.n_segments, 5), connected)
 
