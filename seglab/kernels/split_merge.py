@@ -170,7 +170,7 @@ class Pyramid:
 
 
 def varies(stats: Stats, predicate: Predicate) -> Tensor:
-    """The variance of blocks about their mean color, or the squared diagonal of the box that holds their colors, (...)."""
+    """The variance of blocks about their mean, or the squared diagonal of the box that holds their colors, (...)."""
     kind = _double(stats.sums)
     if predicate == "range":
         return functools.reduce(torch.add, ((stats.highs - stats.lows).to(kind) ** 2).unbind(0))
