@@ -263,7 +263,7 @@ means = torch.stack([color_and_place(coffee)[:, theirs == k].mean(1) for k in ra
 assert torch.allclose(update(lab, theirs, centers)[:3], means, atol=1e-3)
 
 # %% [markdown]
-# (Not quite all: where two centers are equally near, the last bit decides, and the sums are rounded in another order.)
+# (Where two centers are equally near, the last bit of a sum decides, and two codes may round it differently.)
 #
 # Three things it does better. It lays its grid so that there are exactly $K$ cells, moves each seed to a smooth place,
 # and never makes more than $K$ superpixels. And it is fast enough to drag a slider:
@@ -298,7 +298,7 @@ step_through(SLIC(n_segments=60), datasets.photo("coffee", max_side=240))
 # ## The parameters
 #
 # **`n_segments`**, $K$, sets the size: a superpixel is about $S = \sqrt{N/K}$ wide, and what is thinner than that is at
-# risk. The number is met about, not exactly: the grid has whole rows, and small pieces are absorbed.
+# risk. There are never more than asked for, and seldom many fewer: some are absorbed.
 
 # %%
 for n in (50, 100, 200, 400, 800, 1600):
@@ -518,14 +518,14 @@ plot.show(photo, of_pixels, merged, captions=["", *captions], size=3.2,
 # %% [markdown]
 # ## Where it breaks
 #
-# **1 · Thinner than a superpixel.** A line, three pixels wide, on an even ground. "Kept" is the share of it that lies
+# **1 · Thinner than a superpixel.** A faint line, three pixels wide, on an even ground. "Kept" is the share of it that lies
 # in superpixels which belong to it.
 
 # %%
 rows, cols = torch.meshgrid(torch.arange(160), torch.arange(240), indexing="ij")
 line = (rows - 0.5 * cols - 15).abs() < 1.7
 rng = torch.Generator().manual_seed(0)
-wire = (torch.where(line, 0.35, 0.6) + 0.03 * torch.randn(160, 240, generator=rng)).clamp(0, 1).expand(3, -1, -1)
+wire = (torch.where(line, 0.5, 0.6) + 0.03 * torch.randn(160, 240, generator=rng)).clamp(0, 1).expand(3, -1, -1)
 shown, captions, numbers = [], [], (60, 240, 1000, 4000)
 for n in numbers:
     labels = SLIC(n_segments=n).segment(wire).labels
@@ -547,7 +547,8 @@ ms, grid = (1, 2, 5, 10, 20, 50, 100, 200), squares(coffee, 200)
 loose = [SLIC(n_segments=200, compactness=m, connected=False).segment(coffee).labels for m in ms]
 pieces = [count_labels(connected_components(labels)) / count_labels(labels) for labels in loose]
 like_grid = [metrics.variation_of_information(grid, labels) for labels in loose]
-_, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+with plot.style():
+    _, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
 plot.curves(ms, {"pieces": pieces}, title="pieces of one label, unmended", x_label="compactness", ax=axes[0])
 plot.curves(ms, {"bits": like_grid}, title="how far from a plain grid, bits", x_label="compactness", ax=axes[1])
 for ax in axes:
@@ -564,32 +565,32 @@ for ax in axes:
 left = cols < 120 + 20 * torch.sin(rows / 20)
 cloth = torch.where(left, (rows // 3 + cols // 3) % 2, (rows // 3) % 2) * 0.6 + 0.2
 cloth = cloth.expand(3, -1, -1)
-methods = {"as it is": SLIC(n_segments=100), "compactness = 60": SLIC(n_segments=100, compactness=60),
-           "adaptive": SLIC(n_segments=100, adaptive=True), "sigma = 3": SLIC(n_segments=100, sigma=3)}
+methods = {"as it is": SLIC(n_segments=100), "adaptive": SLIC(n_segments=100, adaptive=True),
+           "compactness = 200": SLIC(n_segments=100, compactness=200), "sigma = 3": SLIC(n_segments=100, sigma=3)}
 found = [method.segment(cloth).labels for method in methods.values()]
-captions = [f"leaked {metrics.undersegmentation_error(left.long(), labels):.3f}" for labels in found]
+captions = [f"the largest: {segment_sizes(labels).max() / labels.numel():.0%}" for labels in found]
 shown = [overlay(labels, cloth, alpha=0, boundary=yellow) for labels in found]
 plot.show(cloth, *shown, titles=["picture", *methods], captions=["", *captions], cols=5, size=2)
 
 # %% [markdown]
 # *Cause.* A square of checks has no mean color that any of its pixels has. Pixels choose between a white and a dark
-# center nearby, and each label is a scatter of checks that the mending has to join somehow. *Cure:* smooth first
-# (`sigma`), pay more for distance, or give SLIC features that are even within a texture (chapters 16 and 18 learn
-# some).
+# center nearby, and each label is a scatter of checks that the mending has to join, one to the next: in the end one
+# superpixel has all the checks. *Cure:* pay so much for distance that color hardly counts, smooth first (`sigma`), or
+# give SLIC features that are even within a texture (chapters 16 and 18 learn some).
 #
-# **4 · A gradient.** Nothing is here but light that fades.
+# **4 · Where nothing is.** Light that fades, without and with a little noise.
 
 # %%
 fading = torch.linspace(0.1, 0.9, 240).expand(160, -1)
 sky = torch.stack([0.5 * fading, 0.7 * fading, fading])
-found = [SLIC(n_segments=60, compactness=m).segment(sky).labels for m in (1, 10)]
-shown = [overlay(labels, sky, alpha=0, boundary=yellow) for labels in found]
-plot.show(sky, *shown, titles=["picture", "compactness = 1", "compactness = 10"], size=3.2)
+grainy = (sky + 0.03 * torch.randn(sky.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+shown = [overlay(SLIC(n_segments=60).segment(x).labels, x, alpha=0, boundary=yellow) for x in (sky, grainy)]
+plot.show(sky, *shown, titles=["picture", "its superpixels", "with noise"], size=3.2)
 
 # %% [markdown]
 # *Cause.* SLIC was asked for sixty superpixels, and makes them. Where the picture has no boundary, the boundary comes
-# from $d_{xy}$ alone (squares) or from tiny differences (bands). *Cure:* none is needed, only caution: most boundaries
-# of an over-segmentation are *not* in the picture. Whoever looks for edges has to merge first.
+# from $d_{xy}$ alone (squares), or from noise. *Cure:* none is needed, only caution: most boundaries of an
+# over-segmentation are *not* in the picture. Whoever looks for edges has to merge first.
 
 # %% [markdown]
 # ## Summary
