@@ -281,11 +281,11 @@ begin = time.perf_counter()
 values, vectors = eigenvectors(affinity, 6)
 print(f"{n} nodes, {affinity.nnz / n**2:.2%} of W is not 0; six eigenvectors in {time.perf_counter() - begin:.2f} s")
 pictures = [v.reshape(small.shape[1:]) for v in vectors.T[1:]]
-plot.show(small, *pictures, titles=["picture", *(f"λ = {v:.4f}" for v in values[1:])], cols=3, size=3)
+plot.show(small, *pictures, titles=["picture", *(f"λ = {v:.1e}" for v in values[1:])], cols=3, size=3)
 
 # %% [markdown]
-# Read them as drawings: each is nearly flat inside things and steps between them. A grouping of the picture is in there
-# without any labels yet. Two ways to get them out:
+# Read them as drawings: each is nearly flat inside things and steps between them. Some show a whole thing, one shows a
+# speck that is nearly alone. A grouping of the picture is in there, without any labels yet. Two ways to get them out:
 #
 # - **recursive**: cut by the second eigenvector, then do the same with each side, always where it costs least;
 # - **k-way**: take $K$ eigenvectors at once; each pixel has $K$ numbers. Turn (rotate) them until each pixel has nearly
@@ -308,9 +308,9 @@ step_through(Felzenszwalb(scale=300), datasets.photo("coffee", max_side=240))
 # %% [markdown]
 # <details><summary>Where?</summary>
 #
-# Where the picture is even: the dark of the saucer, the inside of the cup. The rim's heavy edges come last, and by then
-# the regions on its two sides are large, have no credit left, and do not join. The last steps look at small regions
-# alone.
+# All over at first, by pairs, and large ones where the picture is even: the dark of the saucer, the inside of the cup.
+# The rim's heavy edges come last, and by then the regions on its two sides are large, have no credit left, and do not
+# join. The last steps look at small regions alone.
 # </details>
 #
 # And the forest itself, on the tiny picture: each line is an edge that has joined two regions.
@@ -340,11 +340,12 @@ plot.sweep(Felzenszwalb(), coffee, "scale", [50, 200, 800, 3000], size=2.6)
 plot.sweep(Felzenszwalb(scale=300, min_size=1), coffee, "sigma", [0, 0.5, 1, 2.5], size=2.6)
 
 # %% [markdown]
-# Regions at a large `scale` need not be unions of those at a small one. `hierarchy` makes them so: it goes on from
-# where the smaller scale has ended.
+# Regions at a large `scale` need not be unions of those at a small one. `hierarchy` makes them so: its next level joins
+# the *regions* of the last, by the distance of their mean colors. (Then a scale has to be far larger to have an effect:
+# a region of a thousand pixels has a thousandth of the credit.)
 
 # %%
-scales = [50, 200, 800, 3000]
+scales = [100, 3000, 30_000, 200_000]
 tree = Felzenszwalb().hierarchy(coffee, scales)
 cuts = [tree.cut(scale) for scale in scales]
 plot.show(*(mean_color(labels, coffee) for labels in cuts), cols=4, size=2.6,
@@ -441,7 +442,8 @@ field = torch.cat([ramp, torch.ones(60, 60)], dim=1)[None]
 spot = field.clone()
 spot[:, 20:40, 20:40] += 0.06
 shown = [Felzenszwalb(scale=300, sigma=0).segment(x.clamp(0, 1)) for x in (field, spot)]
-plot.show(field, shown[0], spot, shown[1], cols=4, size=2.6, titles=["a ramp", "", "and a faint square", ""])
+plot.show(field, shown[0], spot, shown[1], cols=4, size=2.6,
+          titles=["a ramp", "its segments", "and a faint square", "its segments"])
 
 # %% [markdown]
 # *Cause.* Black and white are one region: it took no heavy edge to get from one to the other. A region may be as uneven
