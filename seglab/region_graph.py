@@ -13,7 +13,7 @@ and again, each time with the weights of the regions that there are then, gives 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seglab.hierarchy import Hierarchy
 from seglab.image import as_image
-from seglab.labels import adjacency, as_labels, merge_roots, neighbor_views, relabel, segment_sizes
+from seglab.labels import as_labels, merge_roots, neighbor_views, relabel, segment_sizes
 
 __all__ = ["Criterion", "RegionGraph", "merge_hierarchical", "region_graph"]
 
@@ -135,25 +135,22 @@ def region_graph(labels: Any, image: Any, *, strength: Any = None, connectivity:
     >>> graph.differences.numpy().round(4).tolist(), graph.strengths.numpy().round(4).tolist()
     ([0.4], [0.3])
     """
-    regions, pixels, along = _checked(labels, image, strength)
-    sizes, sums = _sums(regions, pixels)
-    touching = adjacency(regions, connectivity)
-    strengths = _strength_sums(regions, pixels, along, touching.edges, connectivity)
-    height, width = regions.shape
-    rows = torch.arange(height, device=regions.device)[:, None].expand(height, width)
-    cols = torch.arange(width, device=regions.device).expand(height, width)
-    _, places = _sums(regions, torch.stack([rows, cols]).double(), unit=1)
+    regions, sizes, sums, edges, lengths, strengths = _measure(labels, image, strength, connectivity)
+    pixels = torch.arange(regions.numel(), device=regions.device)
+    places = [
+        _exact_sums(x, regions.flatten(), len(sizes), unit=1)
+        for x in (pixels // regions.shape[1], pixels % regions.shape[1])
+    ]
     colors = sums / sizes[:, None]
-    i, j = touching.edges.unbind(1)
     return RegionGraph(
         labels=regions,
         sizes=sizes,
         colors=colors,
-        centroids=places / sizes[:, None],
-        edges=touching.edges,
-        lengths=touching.lengths,
-        differences=(colors[i] - colors[j]).square().sum(1).sqrt(),
-        strengths=strengths / touching.lengths,
+        centroids=torch.stack(places, dim=1) / sizes[:, None],
+        edges=edges,
+        lengths=lengths,
+        differences=(colors[edges[:, 0]] - colors[edges[:, 1]]).square().sum(1).sqrt(),
+        strengths=strengths / lengths,
     )
 
 
@@ -220,15 +217,12 @@ def merge_hierarchical(
     """
     if criterion not in get_args(Criterion):
         raise ValueError(f"criterion is one of {', '.join(map(repr, get_args(Criterion)))}; got {criterion!r}")
-    regions, pixels, along = _checked(labels, image, strength)
-    sizes, sums = _sums(regions, pixels)
-    touching = adjacency(regions, connectivity)
-    strengths = _strength_sums(regions, pixels, along, touching.edges, connectivity)
+    regions, sizes, sums, edges, lengths, strengths = _measure(labels, image, strength, connectivity)
     from seglab.kernels import _merging_loops as loops  # here, because compiling takes a moment
 
     kind = {"color": loops.COLOR, "ward": loops.WARD, "mumford_shah": loops.MUMFORD_SHAH, "boundary": loops.BOUNDARY}
-    numbers = (touching.lengths.double(), strengths, sizes.double(), sums)
-    arrays = (np.array(t.cpu().numpy(), order="C") for t in (touching.edges, *numbers))
+    tensors = (edges, lengths.double(), strengths, sizes.double(), sums)
+    arrays = (np.array(tensor.cpu().numpy(), order="C") for tensor in tensors)  # copies, to be written to
     merges, costs = loops.merge_lightest_first(kind[criterion], *arrays)
     return Hierarchy.from_edges(regions, np.sort(merges, axis=1), np.maximum.accumulate(costs))
 
@@ -236,55 +230,72 @@ def merge_hierarchical(
 # ---- sums over regions and along boundaries ---------------------------------------------------------------------
 
 
-def _checked(labels: Any, image: Any, strength: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Labels without gaps, pixels (C, H, W) and strength (H, W) or None, both float64, on one device."""
+class _Measured(NamedTuple):
+    regions: Tensor  # (H, W)
+    sizes: Tensor  # (M,) int64
+    sums: Tensor  # (M, C) float64, of colors
+    edges: Tensor  # (E, 2)
+    lengths: Tensor  # (E,) int64
+    strengths: Tensor  # (E,) float64, summed along the boundary
+
+
+def _measure(labels: Any, image: Any, strength: Any, connectivity: int) -> _Measured:
     regions = as_labels(labels)
-    n = int(regions.max()) + 1
-    if n > regions.numel() or bool((segment_sizes(regions) == 0).any()):
+    sizes = segment_sizes(regions) if int(regions.max()) < regions.numel() else regions.new_zeros(1)
+    if bool((sizes == 0).any()):
         raise ValueError("regions must be numbered 0 … M − 1 without gaps; see seglab.labels.relabel")
+    if connectivity not in (4, 8):
+        raise ValueError(f"connectivity is 4 or 8; got {connectivity!r}")
     is_tensor = isinstance(image, Tensor) and image.ndim == 3 and image.is_floating_point()
-    pixels = (image.detach() if is_tensor else as_image(image)).to(regions.device, torch.float64)
-    along = None if strength is None else torch.as_tensor(strength).detach().to(regions.device, torch.float64)
-    for name, values in (("image", pixels), ("strength", along)):
-        if values is None:
-            continue
-        if values.shape[-2:] != regions.shape or (name == "strength" and values.ndim != 2):
-            raise ValueError(f"labels {tuple(regions.shape)} and {name} {tuple(values.shape)} are of different sizes")
-        most = float(values.abs().max()) * regions.numel()
-        if not most < 2**63 / _WHOLE:  # NaN neither
-            raise ValueError(f"{name} must hold finite numbers, with a sum below 2**39; got NaN, infinity or more")
-    return regions, pixels, along
+    pixels = _checked("image", image.detach() if is_tensor else as_image(image), regions).flatten(1)
+    i, j = _contacts(regions, connectivity)
+    if strength is None:
+        along = torch.stack([(plane[i] - plane[j]).square() for plane in pixels]).sum(0).sqrt()
+    else:
+        given = _checked("strength", torch.as_tensor(strength).detach()[None], regions).flatten()
+        along = (given[i] + given[j]) / 2
+    edges, place, lengths = _numbered(regions.flatten()[i], regions.flatten()[j], len(sizes))
+    return _Measured(
+        regions=regions,
+        sizes=sizes,
+        sums=torch.stack([_exact_sums(plane, regions.flatten(), len(sizes)) for plane in pixels], dim=1),
+        edges=edges,
+        lengths=lengths,
+        strengths=_exact_sums(along, place, len(edges)),
+    )
 
 
-def _sums(regions: Tensor, values: Tensor, unit: float = _WHOLE) -> tuple[Tensor, Tensor]:
-    """Pixels (M,) int64 and sums of values (M, C) float64 of each region, exact to 1 / ``unit`` a pixel."""
-    index, sizes = regions.flatten(), segment_sizes(regions)
-    inside = index >= 0
-    sums = [_exact(plane[inside], index[inside], len(sizes), unit) for plane in values.flatten(1)]
-    return sizes, torch.stack(sums, dim=1)
+def _checked(name: str, values: Tensor, regions: Tensor) -> Tensor:
+    """The values as (C, H, W) float64 on the regions' device."""
+    if values.ndim != 3 or values.shape[1:] != regions.shape:
+        raise ValueError(f"labels {tuple(regions.shape)} and {name} {tuple(values.shape)} are of different sizes")
+    values = values.to(regions.device, torch.float64)
+    if not float(values.abs().max()) * regions.numel() < 2**63 / _WHOLE:  # NaN is not, either
+        raise ValueError(f"{name} must hold finite numbers, with a sum below 2**39; got NaN, infinity or more")
+    return values
 
 
-def _exact(values: Tensor, index: Tensor, n: int, unit: float = _WHOLE) -> Tensor:
+def _contacts(regions: Tensor, connectivity: int) -> tuple[Tensor, Tensor]:
+    """All pairs of neighboring pixels that lie in two regions, as numbers of pixels: twice (P,)."""
+    height, width = regions.shape
+    pixels = torch.arange(height * width, device=regions.device).reshape(height, width)
+    found = []
+    for (a, b), (p, q) in zip(neighbor_views(regions, connectivity), neighbor_views(pixels, connectivity), strict=True):
+        first = p[(a != b) & (a >= 0) & (b >= 0)]
+        found.append((first, first + int(q[0, 0] - p[0, 0]) if p.numel() else first))
+    one, other = zip(*found, strict=True)
+    return torch.cat(one), torch.cat(other)
+
+
+def _numbered(a: Tensor, b: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The different pairs of regions (E, 2), which of them each contact is at, and how many are at each."""
+    keys, place, lengths = torch.unique(
+        torch.minimum(a, b) * n + torch.maximum(a, b), return_inverse=True, return_counts=True
+    )
+    return torch.stack([keys // max(n, 1), keys % max(n, 1)], dim=1), place, lengths
+
+
+def _exact_sums(values: Tensor, index: Tensor, n: int, unit: float = _WHOLE) -> Tensor:
+    """Sum values (P,) by index, −1 left out: (n,) float64, of values rounded to 1 / ``unit`` and exact."""
     whole = (values * unit).round().to(torch.int64)
-    return whole.new_zeros(n).index_add(0, index, whole).to(torch.float64) / unit
-
-
-def _strength_sums(
-    regions: Tensor, pixels: Tensor, along: Tensor | None, edges: Tensor, connectivity: Literal[4, 8]
-) -> Tensor:
-    """The sum of strength along the boundary of each of the edges: (E,) float64."""
-    n = int(regions.max()) + 1
-    planes = pixels if along is None else along[None]
-    views = zip(*(neighbor_views(plane, connectivity) for plane in planes), strict=True)
-    keys, values = [], []
-    for (a, b), pairs in zip(neighbor_views(regions, connectivity), views, strict=True):
-        differ = (a != b) & (a >= 0) & (b >= 0)
-        x, y = a[differ], b[differ]
-        keys.append(torch.minimum(x, y) * n + torch.maximum(x, y))
-        ends = [(p[differ], q[differ]) for p, q in pairs]
-        if along is None:
-            values.append(torch.stack([(p - q).square() for p, q in ends]).sum(0).sqrt())
-        else:
-            values.append((ends[0][0] + ends[0][1]) / 2)
-    place = torch.searchsorted(edges[:, 0] * n + edges[:, 1], torch.cat(keys))
-    return _exact(torch.cat(values), place, len(edges))
+    return whole.new_zeros(n + 1).index_add(0, index + 1, whole)[1:].to(torch.float64) / unit
