@@ -418,7 +418,7 @@ def test_scales_nest_and_the_lowest_is_the_segmentation(min_size: int) -> None:
 
 
 def test_a_higher_scale_joins_regions_by_their_mean_colors() -> None:
-    """Areas of 2 pixels, 0, 10 and 30. 21: 10 ≤ 21/2, then 20 > 21/2. 41: means 5 and 30, 25 > 41/4. 101: 25 ≤ 101/4."""
+    """Areas of 2 pixels: 0, 10, 30. 21: 10 ≤ 21/2, but 20 > 21/2. 41: means 5 and 30, 25 > 41/4. 101: 25 ≤ 101/4."""
     image = row(0, 0, 10, 10, 30, 30)
     tree = Felzenszwalb(**PLAIN).hierarchy(image, [1, 21, 41, 101])
     cuts = [tree.cut(scale)[0].tolist() for scale in (1, 21, 41, 101)]
