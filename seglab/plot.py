@@ -416,7 +416,15 @@ def _draw_edges(ax: Axes, graph: RegionGraph, values: np.ndarray, label: str) ->
         ax.figure.colorbar(lines, ax=ax, label=label, shrink=0.8)
     colors = graph.colors.cpu().numpy()
     is_color = colors.shape[1] == 3 and len(colors) and colors.min() >= 0 and colors.max() <= 1
-    ax.scatter(*centers.T, s=16, c=colors if is_color else "white", edgecolors="black", linewidths=0.6, zorder=3)
+    ax.scatter(
+        centers[:, 0],
+        centers[:, 1],
+        s=16,
+        c=colors if is_color else "white",
+        edgecolors="black",
+        linewidths=0.6,
+        zorder=3,
+    )
 
 
 # Rows of results and of states
