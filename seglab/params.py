@@ -5,8 +5,8 @@ A method declares each field once, with its default, its useful range and one li
     n_clusters: int = param(5, low=2, high=20, valid="[1, inf)", help="number of clusters K")
 
 Sliders, command-line options, benchmark sweeps and error messages are all derived from that description. A field
-that is not declared by `param` is data (given starting centers): no control is made for it. Where it takes pixels of the
-picture, ``field(default=None, metadata={"points": True})``, the explorer takes them as clicks.
+that is not declared by `param` is data (given starting centers): no control is made for it. Where the data are pixels,
+``field(default=None, metadata={"points": True})``, the explorer takes clicks on the picture.
 """
 
 from __future__ import annotations

@@ -74,8 +74,11 @@ function makePoints(model, stage) {
   const button = (text, title, message) => h("button", { type: "button", title, "aria-label": title, onclick: () => model.send(message) }, text);
   const undo = button("undo", `take back the last of the ${name}`, { kind: "undo" });
   const clear = button("clear", `take back all ${name}`, { kind: "place", text: "" });
+  let told = ""; // Enter tells at once; leaving the field, only what is new
+  const place = () => { told = field.value; model.send({ kind: "place", text: told }); };
   const field = h("input", { type: "text", id, spellcheck: "false", autocomplete: "off",
-    onchange: () => model.send({ kind: "place", text: field.value }) });
+    onchange: () => { if (field.value !== told) place(); },
+    onkeydown: (event) => { if (event.key === "Enter") place(); } });
   const node = h("div", { class: "seglab-points", role: "group", "aria-label": name },
     h("div", { class: "seglab-row" }, h("strong", {}, name[0].toUpperCase() + name.slice(1)), count, undo, clear),
     h("div", { class: "seglab-help" }, "click the picture to place one"),
@@ -87,7 +90,7 @@ function makePoints(model, stage) {
       style: `left: ${(100 * (col + 0.5)) / width}%; top: ${(100 * (row + 0.5)) / height}%` })));
     setText(count, points.length ? `${points.length} ${points.length === 1 ? one : name}` : "none: found automatically");
     undo.disabled = clear.disabled = !points.length;
-    field.value = points.map(([row, col]) => `${row}, ${col}`).join("; ");
+    told = field.value = points.map(([row, col]) => `${row}, ${col}`).join("; ");
   };
   return { node, paint };
 }
