@@ -108,7 +108,9 @@ def _along_columns(image: Tensor, taps: np.ndarray) -> Tensor:
     padded = image[:, torch.from_numpy(_mirrored(height, reach)).to(image.device)]
     total = padded[:, reach : reach + height] * float(taps[0])
     for k in range(1, len(taps)):
-        total += (padded[:, reach - k : reach - k + height] + padded[:, reach + k : reach + k + height]) * float(taps[k])
+        total += (padded[:, reach - k : reach - k + height] + padded[:, reach + k : reach + k + height]) * float(
+            taps[k]
+        )
     return total
 
 

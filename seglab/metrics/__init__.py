@@ -11,6 +11,16 @@ from seglab.metrics.berkeley import (
     region_scores,
     region_scores_of_hierarchy,
 )
+from seglab.metrics.boundary import (
+    BoundaryBenchmark,
+    BoundaryScores,
+    boundary_benchmark,
+    boundary_f,
+    boundary_scores,
+    boundary_scores_of_contours,
+    format_official_boundaries,
+    match_boundaries,
+)
 from seglab.metrics.contingency import ContingencyTable, contingency_table
 from seglab.metrics.region import (
     adapted_rand_error,
@@ -31,18 +41,26 @@ from seglab.metrics.superpixel import (
 )
 
 __all__ = [
+    "BoundaryBenchmark",
+    "BoundaryScores",
     "ContingencyTable",
     "RegionBenchmark",
     "RegionScores",
     "SuperpixelScores",
     "achievable_segmentation_accuracy",
     "adapted_rand_error",
+    "boundary_benchmark",
+    "boundary_f",
     "boundary_precision",
     "boundary_recall",
+    "boundary_scores",
+    "boundary_scores_of_contours",
     "compactness",
     "contingency_table",
     "explained_variation",
     "format_official",
+    "format_official_boundaries",
+    "match_boundaries",
     "probabilistic_rand_index",
     "rand_index",
     "read_ground_truth",
