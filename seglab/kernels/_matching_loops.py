@@ -38,6 +38,7 @@ def neighbors(rows, cols, numbers, offsets):  # type: ignore[no-untyped-def]
 def assign(starts, ends, costs, n_cols, alone):  # type: ignore[no-untyped-def]
     """Give rows columns at the least total cost, where a row without one costs ``alone``: (rows,) int64, −1 is none.
 
+    A row's edges are in order, the cheapest first, and none costs more than ``alone``; costs are from 0.
     Shortest augmenting paths (Jonker and Volgenant 1987) over whole costs. ``u`` and ``v`` are the prices of rows and
     columns: no edge costs less than both, and those of the matching cost just as much. A price stays once a search has
     failed, so that the next search does not enter the same part in vain.

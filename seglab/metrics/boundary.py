@@ -363,7 +363,7 @@ def match_boundaries(true: Any, pred: Any, *, tolerance: float = TOLERANCE) -> t
     numbers = np.full(one.shape, -1, np.int32)
     numbers[y, x] = np.arange(len(y))
     starts, ends, which = loops.neighbors(rows, cols, numbers, offsets)
-    found = loops.assign(starts, ends, costs[which], len(y), max(1, round(200 * 100 * radius)))
+    found = loops.assign(starts, ends, costs[which], len(y), max(1, math.ceil(100 * 100 * radius)))
     paired = found >= 0
     one[:], other[:] = False, False
     one[y[found[paired]], x[found[paired]]] = True
@@ -413,7 +413,7 @@ def _thinned(segmentation: Any) -> Mask:
 def _disk(radius: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The offsets (K, 2) no longer than the radius, shortest first, and their lengths in hundredths of a pixel."""
     reach = int(radius)
-    grid = np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], -1).reshape(-1, 2).astype(np.int64)
+    grid = np.indices((2 * reach + 1, 2 * reach + 1), np.int64).reshape(2, -1).T - reach
     square = (grid**2).sum(1)
     order = np.argsort(square, kind="stable")
     order = order[square[order] <= radius**2 * (1 + 1e-12)]
