@@ -340,9 +340,16 @@ def match_boundaries(true: Any, pred: Any, *, tolerance: float = TOLERANCE) -> t
 
     Notes
     -----
-    Distances count in hundredths of a pixel, and a pixel that is in no pair as much as a hundred tolerances, as in the
-    published program. That one lets each pixel go without a partner only by a few edges drawn at random; here the
-    optimum is exact. Which of several optimal ways to make pairs is taken may differ.
+    Distances count in hundredths of a pixel, and a pair saves a hundred tolerances, as in the published program: more
+    pairs are always worth it, short of a chain in which a hundred pixels would have to move on.
+
+    Differs from the official program, which solves the same problem on a graph with chance in it: next to the pairs,
+    each pixel has an edge to six stand-ins drawn at random, and the stand-ins have edges to six of one another. Where
+    both maps agree, e⁻⁶ = 0.25 % of the stand-ins are drawn by nobody, and each of them breaks up a pair. So its
+    recall is lower than the optimum, which is taken here, by 0.0002 to 0.0005 on Berkeley's five sample pictures
+    together and by up to 0.0013 on one, and its runs differ from one another by 0.0001 to 0.0002. With such a graph
+    the difference is gone, which a test shows. Which of several optimal ways to make pairs is taken may differ too, and
+    with it precision, by up to 0.0007 there.
 
     Examples
     --------
