@@ -29,6 +29,13 @@ from seglab.metrics.region import (
     segmentation_covering,
     variation_of_information,
 )
+from seglab.metrics.segments import (
+    SegmentBenchmark,
+    SegmentScores,
+    segment_benchmark,
+    segment_f,
+    segment_scores,
+)
 from seglab.metrics.superpixel import (
     SuperpixelScores,
     achievable_segmentation_accuracy,
@@ -46,6 +53,8 @@ __all__ = [
     "ContingencyTable",
     "RegionBenchmark",
     "RegionScores",
+    "SegmentBenchmark",
+    "SegmentScores",
     "SuperpixelScores",
     "achievable_segmentation_accuracy",
     "adapted_rand_error",
@@ -69,6 +78,9 @@ __all__ = [
     "region_benchmark",
     "region_scores",
     "region_scores_of_hierarchy",
+    "segment_benchmark",
+    "segment_f",
+    "segment_scores",
     "segmentation_covering",
     "superpixel_scores",
     "undersegmentation_error",
