@@ -23,13 +23,6 @@ results lie in the folder --out, a file for each picture and method. A run that 
 the table: ODS and OIS choose settings on the reported pictures themselves. With --choose-on val there is one column
   more: the setting that is best on val, scored on test.
 
-on a cluster, or the computers of a class: with distributed installed on all of them, the same seglab, and the data set
-  at the same path (SEGLAB_DATA),
-    dask scheduler                                     on one of them
-    dask worker tcp://HOST:8786 --nthreads 1           on each, as often as it has cores
-    seglab benchmark kmeans --scheduler tcp://HOST:8786
-  Workers may come and go: the pictures that one had in hand are given to another. Results are written by this command.
-
 examples:
   seglab benchmark kmeans slic --sweep n_clusters --sweep n_segments=50,200 --limit 10
   seglab benchmark felzenszwalb --sweep scale --values 9 --choose-on val --published --jobs 2
@@ -58,7 +51,6 @@ def add_benchmark(commands: Any, formatter: Any) -> None:
     p.add_argument("--pictures", type=Path, metavar="FILE", help="write each picture's scores to a .csv file")
     p.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="pictures at a time; -1: all cores")
     p.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps, or auto")
-    p.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, see below")
     add_table_options(p)
     p.set_defaults(run=_benchmark)
 
@@ -73,12 +65,11 @@ def _benchmark(args: argparse.Namespace) -> int:
     for name in ("limit", "values"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UsageError(f"--{name} is a whole number from 1; got {getattr(args, name)}")
-    options = {name: getattr(args, name) for name in ("split", "choose_on", "seed", "limit", "jobs", "scheduler")}
+    options = {name: getattr(args, name) for name in ("split", "choose_on", "seed", "limit", "jobs")}
     options |= {name: getattr(args, name) for name in ("sweep", "out", "connected", "keep_labels")}
     options |= {"fixed": _fixed(args.param), "n_values": args.values, "progress": not args.quiet}
-    device = args.device if args.scheduler else _device(args.device)
     try:
-        found = run(args.methods, args.dataset, device=device, **options)
+        found = run(args.methods, args.dataset, device=_device(args.device), **options)
     except (DatasetError, OSError) as error:
         print(f"seglab: {error}", file=sys.stderr)
         return 1

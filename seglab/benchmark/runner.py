@@ -1,10 +1,9 @@
-"""Run methods over pictures, at every setting, on this computer's cores or on a cluster's; resume where it stopped."""
+"""Run methods over pictures, at every setting, several pictures at a time; resume where it stopped."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,6 @@ def run(
     limit: int | None = None,
     jobs: int = 1,
     device: str = "cpu",
-    scheduler: str | None = None,
     connected: bool = False,
     keep_labels: bool = False,
     progress: bool = False,
@@ -91,8 +89,6 @@ def run(
         Pictures at a time; −1 for as many as there are cores.
     device
         Where methods compute.
-    scheduler
-        The address of a Dask scheduler, whose workers see the data set at the same path; ``jobs`` is then theirs.
     connected
         Split each label's places that do not touch before scoring.
     keep_labels
@@ -122,7 +118,7 @@ def run(
     store = Store(Path(out))
     options = {"device": device, "connected": connected, "keep_labels": keep_labels}
     tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
-    failures, interrupted = _work(store, tasks, jobs, scheduler, progress)
+    failures, interrupted = _work(store, tasks, jobs, progress)
     chosen = parts[1][0] if choose_on is not None else None
     runs = [_collected(store, parts[0], grid, connected) for grid in grids]
     others = [_collected(store, parts[1], grid, connected) for grid in grids] if chosen else []
@@ -152,15 +148,14 @@ def _tasks(
             yield Task(path, picture, tuple(todo), **options)
 
 
-def _work(
-    store: Store, tasks: Sequence[Task], jobs: int, scheduler: str | None, progress: bool
-) -> tuple[list[tuple[str, str]], bool]:
+def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tuple[list[tuple[str, str]], bool]:
     """Carry out the tasks, store what comes as it comes; return the failures, and whether somebody stopped it."""
     failures: list[tuple[str, str]] = []
     hide = None if progress else True  # None: shown on a terminal
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     try:
-        with _parallel(jobs, scheduler) as parallel, tqdm(total=len(tasks), unit="picture", disable=hide) as bar:
-            for done in parallel(joblib.delayed(carry_out)(task) for task in tasks) if tasks else ():
+        with tqdm(total=len(tasks), unit="picture", disable=hide) as bar:
+            for done in parallel(joblib.delayed(carry_out)(task) for task in tasks):
                 _keep(store, done)
                 if done.error:
                     failures.append(
@@ -170,20 +165,6 @@ def _work(
     except KeyboardInterrupt:
         return failures, True
     return sorted(failures), False
-
-
-@contextmanager
-def _parallel(jobs: int, scheduler: str | None) -> Iterator[joblib.Parallel]:
-    with ExitStack() as stack:
-        if scheduler is not None:
-            try:
-                from distributed import Client
-            except ImportError as error:
-                raise ValueError("a scheduler needs the package distributed: pip install distributed") from error
-            stack.enter_context(Client(scheduler, timeout=30))
-            stack.enter_context(joblib.parallel_config(backend="dask"))
-            jobs = -1
-        yield joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
 
 
 def carry_out(task: Task) -> Done:
