@@ -90,11 +90,16 @@ def evaluate(
     Raises
     ------
     ValueError
-        Files are missing, extra, unreadable or of a wrong size; all are named before the work starts.
+        Files are missing, extra, unreadable, of a wrong size or pictures of boundaries; they are named before the work
+        starts.
     """
     if n_thresholds < 1:
         raise ValueError(f"n_thresholds is a whole number from 1; got {n_thresholds}")
+    if jobs < 1 and jobs != -1:
+        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
     name, pictures = open_pictures(dataset, split)
+    if not len(pictures):
+        raise ValueError("no pictures: the data set is empty")
     entries, labels = find_results(Path(results), pictures)
     work = joblib.Parallel(n_jobs=min(jobs, len(entries)), return_as="generator")
     scored = work(joblib.delayed(_scored)(entry, n_thresholds) for entry in entries)

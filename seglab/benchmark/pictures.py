@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from seglab.datasets import BSDS500
 from seglab.image import as_image
+from seglab.labels import as_labels
 from seglab.metrics.berkeley import read_ground_truth
 
-__all__ = ["FolderPicture", "Picture", "open_pictures", "shape_of"]
+__all__ = ["FolderPicture", "Picture", "fingerprint", "open_pictures", "shape_of"]
 
 
 class Picture(Protocol):
@@ -51,8 +54,8 @@ class FolderPicture:
         """Its truths."""
         from seglab.benchmark.inputs import read_label_maps
 
-        suffix = self.truth_path.suffix
-        return read_ground_truth(self.truth_path) if suffix == ".mat" else read_label_maps(self.truth_path)
+        berkeley = self.truth_path.suffix.lower() == ".mat"
+        return read_ground_truth(self.truth_path) if berkeley else read_label_maps(self.truth_path)
 
 
 def open_pictures(dataset: str | Path | Iterable[Picture], split: str = "test") -> tuple[str, Sequence[Picture]]:
@@ -64,7 +67,8 @@ def open_pictures(dataset: str | Path | Iterable[Picture], split: str = "test") 
         ``"bsds500"``; a folder with the subfolders ``images`` and ``truth`` whose files have the same stems; or
         anything iterable whose elements have ``id``, ``image`` and ``segmentations``.
     split
-        The part of a named data set; in a folder, of ``images/SPLIT`` and ``truth/SPLIT`` where these exist.
+        The part of a named data set; in a folder, ``images/SPLIT`` and ``truth/SPLIT``. A folder without them is all
+        one part, ``"test"``.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def open_pictures(dataset: str | Path | Iterable[Picture], split: str = "test") 
     if isinstance(dataset, (str, Path)):
         if not Path(dataset).is_dir():
             raise ValueError(f"no data set {str(dataset)!r}: name bsds500, or a folder with images/ and truth/")
-        return f"{Path(dataset).name}-{split}", _folder(Path(dataset), split)
+        return f"{Path(dataset).resolve().name}-{split}", _folder(Path(dataset), split)
     pictures = list(dataset)
     if len({picture.id for picture in pictures}) < len(pictures):
         raise ValueError("two pictures have the same id: each is stored under its own")
@@ -86,6 +90,8 @@ def open_pictures(dataset: str | Path | Iterable[Picture], split: str = "test") 
 
 
 def _folder(root: Path, split: str) -> list[FolderPicture]:
+    if split != "test" and not (root / "images" / split).is_dir():
+        raise ValueError(f"{root} has no split {split!r}: its pictures would lie in {root / 'images' / split}")
     folders = []
     for name in ("images", "truth"):
         folder = root / name / split if (root / name / split).is_dir() else root / name
@@ -103,7 +109,20 @@ def shape_of(picture: Picture) -> tuple[int, int]:
     """Height and width, from the picture file's head where there is one."""
     path = getattr(picture, "image_path", None)
     if path is None:
-        height, width = picture.segmentations[0].shape[-2:]
-        return int(height), int(width)
+        height, width = np.shape(picture.segmentations[0])[-2:]
+        return height, width
     with Image.open(path) as file:
         return file.height, file.width
+
+
+def fingerprint(picture: Picture) -> str:
+    """Tell a picture and its truths from others of the same id, so that scores of those are not taken for its own."""
+    digest = hashlib.sha256()
+    paths = [getattr(picture, name, None) for name in ("image_path", "truth_path")]
+    if all(isinstance(path, Path) for path in paths):
+        for path in paths:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    else:
+        for tensor in (as_image(picture.image), *map(as_labels, picture.segmentations)):
+            digest.update(repr(tuple(tensor.shape)).encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from seglab.benchmark.pictures import Picture, open_pictures
+from seglab.benchmark.pictures import Picture, fingerprint, open_pictures
 from seglab.benchmark.results import Results, Run
 from seglab.benchmark.scores import SettingScore, score
 from seglab.benchmark.store import Store, key
@@ -21,6 +22,8 @@ from seglab.image import as_image
 from seglab.segmenter import Segmenter
 
 __all__ = ["Task", "run"]
+
+Prints = Sequence[tuple[Picture, str]]  # pictures with their fingerprints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Task:
     path: Path
     picture: Picture
     methods: tuple[Segmenter, ...]
+    of: str = ""  # the picture's fingerprint
     device: str = "cpu"
     connected: bool = False
     keep_labels: bool = False
@@ -106,23 +110,32 @@ def run(
     ValueError
         No such method, parameter, data set or split; no settings to choose from.
     """
+    if jobs < 1 and jobs != -1:
+        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
     names = [methods] if isinstance(methods, (str, Segmenter)) else list(methods)
     grids = settings(names, sweep, fixed=fixed, n_values=n_values, seed=seed)
     _check_names(grids)
     if choose_on is not None and (choose_on == split or not isinstance(dataset, (str, Path))):
         raise ValueError(f"choose_on is another split of a named data set than the one reported; got {choose_on!r}")
-    parts = [open_pictures(dataset, part) for part in (split, choose_on) if part is not None]
-    if not all(len(pictures) for _, pictures in parts):
+    opened = [open_pictures(dataset, part) for part in (split, choose_on) if part is not None]
+    if not all(len(pictures) for _, pictures in opened):
         raise ValueError("no pictures: the data set is empty")
-    parts = [(name, pictures[:limit]) for name, pictures in parts]
     store = Store(Path(out))
     options = {"device": device, "connected": connected, "keep_labels": keep_labels}
+    parts = [(name, [(picture, _print(picture)) for picture in pictures[:limit]]) for name, pictures in opened]
     tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
     failures, interrupted = _work(store, tasks, jobs, progress)
     chosen = parts[1][0] if choose_on is not None else None
     runs = [_collected(store, parts[0], grid, connected) for grid in grids]
     others = [_collected(store, parts[1], grid, connected) for grid in grids] if chosen else []
     return Results(parts[0][0], runs, failures=failures, interrupted=interrupted, chosen_on=chosen, choosers=others)
+
+
+def _print(picture: Picture) -> str:
+    try:
+        return fingerprint(picture)
+    except Exception:  # unreadable: named when its turn comes
+        return ""
 
 
 def _check_names(grids: Sequence[Sequence[Segmenter]]) -> None:
@@ -133,19 +146,19 @@ def _check_names(grids: Sequence[Sequence[Segmenter]]) -> None:
 
 
 def _tasks(
-    store: Store, dataset: str, pictures: Iterable[Picture], grid: Sequence[Segmenter], options: dict[str, Any]
+    store: Store, dataset: str, pictures: Prints, grid: Sequence[Segmenter], options: dict[str, Any]
 ) -> Iterator[Task]:
     """The tasks that remain for one method."""
-    for picture in pictures:
+    for picture, of in pictures:
         path = store.path(dataset, grid[0].name, picture.id)
         known = store.read(path)
         todo = []
         for method in grid:
-            k = key(method, options["connected"])
+            k = key(method, options["connected"], of)
             if k not in known or (options["keep_labels"] and not store.labels_path(path, k).exists()):
                 todo.append(method)
         if todo:
-            yield Task(path, picture, tuple(todo), **options)
+            yield Task(path, picture, tuple(todo), of, **options)
 
 
 def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tuple[list[tuple[str, str]], bool]:
@@ -172,7 +185,8 @@ def carry_out(task: Task) -> Done:
     scores: list[SettingScore] = []
     kept: list[NDArray[np.int32]] = []
     try:
-        image, truths = as_image(task.picture.image), list(task.picture.segmentations)
+        picture = copy.copy(task.picture)  # what it keeps when it is read goes with the copy
+        image, truths = as_image(picture.image), list(picture.segmentations)
         for method in task.methods:
             result = method.segment(image, device=task.device)
             if result.interrupted:
@@ -190,15 +204,19 @@ def _keep(store: Store, done: Done) -> None:
     task = done.task
     pairs = list(zip(task.methods, done.scores, strict=False))
     for (method, _), labels in zip(pairs, done.labels, strict=False):
-        store.keep(task.path, key(method, task.connected), labels)
+        store.keep(task.path, key(method, task.connected, task.of), labels)
     if pairs:  # last, so that what is scored is kept
-        store.add(task.path, {key(method, task.connected): (method, s) for method, s in pairs}, task.connected)
+        scored = {key(method, task.connected, task.of): (method, s) for method, s in pairs}
+        store.add(task.path, scored, task.connected, task.of)
 
 
-def _collected(store: Store, part: tuple[str, Sequence[Picture]], grid: Sequence[Segmenter], connected: bool) -> Run:
+def _collected(store: Store, part: tuple[str, Prints], grid: Sequence[Segmenter], connected: bool) -> Run:
     """One method's scores on all pictures that are complete."""
     dataset, pictures = part
-    keys = [key(method, connected) for method in grid]
-    found = {picture.id: store.read(store.path(dataset, grid[0].name, picture.id)) for picture in pictures}
-    scores = {id: [known[k] for k in keys] for id, known in found.items() if all(k in known for k in keys)}
-    return Run(grid[0].name, tuple(grid), scores, len(found))
+    scores = {}
+    for picture, of in pictures:
+        known = store.read(store.path(dataset, grid[0].name, picture.id))
+        keys = [key(method, connected, of) for method in grid]
+        if all(k in known for k in keys):
+            scores[picture.id] = [known[k] for k in keys]
+    return Run(grid[0].name, tuple(grid), scores, len(pictures))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from seglab.labels import connected_components
@@ -15,9 +16,7 @@ from seglab.metrics.berkeley import RegionScores
 from seglab.metrics.contingency import contingency_table
 from seglab.metrics.region import best_overlaps, best_overlaps_of_prediction, rand_indices, variations_of_information
 
-__all__ = ["SettingScore", "pooled", "score"]
-
-HIT = (0.5, 0.7)  # the overlaps beyond which a segment counts as found
+__all__ = ["SettingScore", "pooled", "score", "whole"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,6 @@ class SettingScore:
         The pixels of the segmentation, weighted by how well a segment of the truths covers them, and all of them.
     rand, information
         The probabilistic Rand index, and the variation of information in bits.
-    hits
-        How many of its segments overlap one of the truths by more than .5, and by more than .7.
     n_segments
         How many segments it has.
     seconds
@@ -48,7 +45,6 @@ class SettingScore:
     total_pred: float
     rand: float
     information: float
-    hits: tuple[int, ...]
     n_segments: int
     seconds: float
 
@@ -71,7 +67,7 @@ def score(truths: Sequence[Any], labels: Tensor, seconds: float = 0.0, connected
     truths
         Label maps (H, W), one for each person.
     labels
-        (H, W) int64.
+        (H, W) int64; pixels without a label (−1) count as one more segment.
     seconds
         How long it took to make, to be kept with the scores.
     connected
@@ -83,7 +79,7 @@ def score(truths: Sequence[Any], labels: Tensor, seconds: float = 0.0, connected
     >>> score([[[0, 0, 1, 1]]], torch.tensor([[0, 0, 0, 1]])).overlaps
     (0.666..., 0.5)
     """
-    table = contingency_table(list(truths), connected_components(labels) if connected else labels)
+    table = contingency_table(list(truths), whole(connected_components(labels) if connected else labels))
     sizes = table.sizes_pred.amax(0).double()
     best = best_overlaps_of_prediction(table).amax(0)
     return SettingScore(
@@ -93,10 +89,14 @@ def score(truths: Sequence[Any], labels: Tensor, seconds: float = 0.0, connected
         total_pred=float(sizes.sum()),
         rand=float(rand_indices(table).mean()),
         information=float(variations_of_information(table).mean()),
-        hits=tuple(int((best > overlap).sum()) for overlap in HIT),
         n_segments=int((sizes > 0).sum()),
         seconds=seconds,
     )
+
+
+def whole(labels: Tensor) -> Tensor:
+    """Give pixels without a label (−1) one of their own: what is left out has to count against a segmentation."""
+    return torch.where(labels < 0, labels.max() + 1, labels)
 
 
 def pooled(scores: Sequence[SettingScore]) -> RegionScores:

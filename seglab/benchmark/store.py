@@ -20,15 +20,15 @@ from seglab.segmenter import Segmenter
 __all__ = ["Store", "key"]
 
 
-def key(method: Segmenter, connected: bool = False) -> str:
-    """A short name for a method with all of its parameters, its seed, and the version of the package."""
-    return hashlib.sha256(json.dumps(_described(method, connected), sort_keys=True).encode()).hexdigest()[:16]
+def key(method: Segmenter, connected: bool = False, of: str = "") -> str:
+    """A short name for a method with all of its parameters, its seed, the package's version, and the picture's print."""
+    return hashlib.sha256(json.dumps(_described(method, connected, of), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _described(method: Segmenter, connected: bool) -> dict[str, Any]:
+def _described(method: Segmenter, connected: bool, of: str) -> dict[str, Any]:
     values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
     simple = {name: v if isinstance(v, (str, int, float, bool, type(None))) else repr(v) for name, v in values.items()}
-    return {"method": method.name, "params": simple, "version": seglab.__version__, "connected": connected}
+    return {"method": method.name, "params": simple, "version": seglab.__version__, "connected": connected, "of": of}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +46,18 @@ class Store:
 
     def read(self, path: Path) -> dict[str, SettingScore]:
         """The scores by `key`; none where there is no file, or none of ours."""
-        return {k: SettingScore.from_json(entry["score"]) for k, entry in _content(path).items()}
+        try:
+            return {k: SettingScore.from_json(entry["score"]) for k, entry in _content(path).items()}
+        except (KeyError, TypeError, AttributeError):  # another version's
+            return {}
 
-    def add(self, path: Path, scored: dict[str, tuple[Segmenter, SettingScore]], connected: bool) -> None:
+    def add(
+        self, path: Path, scored: dict[str, tuple[Segmenter, SettingScore]], connected: bool = False, of: str = ""
+    ) -> None:
         """Add scores to a picture's file, which is replaced in one go."""
-        content = _content(path)
+        content = _content(path) if self.read(path) else {}
         for k, (method, score) in scored.items():
-            content[k] = {**_described(method, connected), "score": score.to_json()}
+            content[k] = {**_described(method, connected, of), "score": score.to_json()}
         _replace(path, json.dumps(content).encode())
 
     def keep(self, path: Path, k: str, labels: NDArray[np.int32]) -> None:
