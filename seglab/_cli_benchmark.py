@@ -18,7 +18,8 @@ sweeps: --sweep scale takes the parameter's useful range (seglab methods NAME sh
   parameter.
 
 results lie in the folder --out, a file for each picture and method. A run that was stopped, or killed, goes on where
-  it was when the same command is given again; what is there already is not computed again.
+  it was when the same command is given again; what is there already is not computed again. It counts only for the
+  same picture, truths, parameters and version of seglab; after changes to a method's code, remove its folder.
 
 the table: ODS and OIS choose settings on the reported pictures themselves. With --choose-on val there is one column
   more: the setting that is best on val, scored on test.
@@ -77,14 +78,12 @@ def _benchmark(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     if any(each.scores for each in found.runs):
         write_table(found.table(args.published), args.format, [] if found.interrupted else args.output)
-        if args.pictures:
+        if args.pictures and not found.interrupted:
             save(args.pictures, rows_to_csv(found.per_picture()))
+    status = report(found.failures)
     if found.interrupted:
-        print(
-            f"seglab: stopped; what is done lies in {args.out}. The same command goes on from there.", file=sys.stderr
-        )
-        return 130
-    return report(found.failures)
+        print(f"seglab: stopped; what is done lies in {args.out}, and the same command goes on there", file=sys.stderr)
+    return 130 if found.interrupted else status
 
 
 def _fixed(pairs: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
-from PIL import Image
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from seglab.benchmark.pictures import Picture, shape_of
+from seglab.benchmark.scores import whole
 from seglab.labels import as_labels
 from seglab.metrics.berkeley import (
     RegionScores,
@@ -37,20 +40,24 @@ class Entry:
 
     def scores(self, n_thresholds: int = 99) -> RegionScores:
         """Compare with the picture's truths."""
-        truths = self.picture.segmentations
+        truths = copy.copy(self.picture).segmentations  # what a picture keeps when it is read goes with the copy
         if self.contours:
             return region_scores_of_hierarchy(truths, read_ucm2(self.paths[0]), n_thresholds)
-        return region_scores(truths, [labels for path in self.paths for labels in read_label_maps(path)])
+        return region_scores(truths, [whole(labels) for path in self.paths for labels in read_label_maps(path)])
 
 
 def read_label_maps(path: Path) -> list[Tensor]:
     """The label maps in a file: one of a picture or an array (H, W), several of (n, H, W), .npz or a cell ``segs``."""
-    if path.suffix == ".mat":
+    suffix = path.suffix.lower()
+    if suffix == ".mat":
         return read_segs(path)
-    if path.suffix not in (".npy", ".npz"):
+    if suffix == ".npy":
+        arrays = [np.load(path, allow_pickle=False)]
+    elif suffix == ".npz":
+        with np.load(path, allow_pickle=False) as content:
+            arrays = [content[name] for name in content.files]
+    else:
         return [as_labels(path)]
-    content = np.load(path, allow_pickle=False)
-    arrays = [content] if isinstance(content, np.ndarray) else [content[name] for name in content.files]
     return [as_labels(labels) for array in arrays for labels in (array if array.ndim == 3 else [array])]
 
 
@@ -67,26 +74,29 @@ def find_results(folder: Path, pictures: Sequence[Picture]) -> tuple[list[Entry]
     Raises
     ------
     ValueError
-        Missing, extra, unreadable or wrong-sized files, or other numbers of settings; all of them are named.
+        Missing, extra, unreadable or wrong-sized files, pictures of boundaries, or other numbers of settings. The
+        first ten are named, and how many more there are.
     """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: give the folder with one file for each picture")
     subfolders = sorted((p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_natural)
     groups = [(g.name, _files(g)) for g in (subfolders or [folder])]
+    if subfolders and _files(folder):
+        raise ValueError(f"{folder} has both files and subfolders: a subfolder is a setting, with all of its files")
     wanted = {picture.id for picture in pictures}
     problems = [line for name, files in groups for line in _mismatches(name, files, wanted)]
     if problems:
         raise ValueError(_listed(folder, problems))
     entries, counts = [], {}
     for picture in pictures:
-        paths = tuple(files[picture.id] for _, files in groups)
+        paths = tuple(files[picture.id][0] for _, files in groups)
         contours = False
         shape = shape_of(picture)
         for path in paths:
             try:
                 contours, counts[path] = _checked(path, shape)
-            except (ValueError, TypeError, OSError) as error:
-                problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            except Exception as error:  # broken files raise whatever they like
+                problems.append(str(error) if str(path) in str(error) else f"unreadable: {path}: {error}")
         entries.append(Entry(picture, paths, contours))
     if problems:
         raise ValueError(_listed(folder, problems))
@@ -112,35 +122,48 @@ def _natural(path: Path) -> list[tuple[float, str]]:
     return [(float(word), "") if word[:1].isdigit() else (0.0, word) for word in re.split(r"(\d+\.?\d*)", path.name)]
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    found = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
-    return {path.stem: path for path in found if not path.name.startswith(".")}
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """By the picture's id, the files that can be read."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    return found
 
 
-def _mismatches(name: str, files: dict[str, Path], wanted: set[str]) -> Iterator[str]:
+def _mismatches(name: str, files: dict[str, list[Path]], wanted: set[str]) -> Iterator[str]:
     for id in sorted(wanted - set(files)):
         yield f"missing: {id} (in {name})"
     for id in sorted(set(files) - wanted):
-        yield f"extra: {files[id].name} (in {name}) belongs to no picture"
+        yield f"extra: {files[id][0].name} (in {name}) belongs to no picture"
+    for id in sorted(id for id, paths in files.items() if len(paths) > 1):
+        yield f"extra: {' and '.join(path.name for path in files[id])} (in {name}): which of them?"
 
 
 def _checked(path: Path, shape: tuple[int, int]) -> tuple[bool, int]:
     """Whether a file holds a contour map, and how many label maps otherwise; it fits the picture."""
-    if path.suffix == ".mat":
-        sizes = {name: size for name, size, _ in scipy.io.whosmat(str(path))}
-        if "ucm2" in sizes:
-            _fits(path, sizes["ucm2"], (2 * shape[0] + 1, 2 * shape[1] + 1))
+    if path.suffix.lower() == ".mat":
+        names = {name for name, _, _ in scipy.io.whosmat(str(path))}
+        if "ucm2" in names:
+            _fits(path, tuple(read_ucm2(path).shape), (2 * shape[0] + 1, 2 * shape[1] + 1))
             return True, 0
-        if "segs" not in sizes:
-            raise ValueError(f"{path}: neither 'segs' nor 'ucm2' is in this .mat file")
-    elif path.suffix not in (".npy", ".npz"):
-        with Image.open(path) as file:
-            _fits(path, (file.height, file.width), shape)
-        return False, 1
+        if "segs" not in names:
+            raise ValueError(f"unreadable: {path}: neither 'segs' nor 'ucm2' is in this .mat file")
     maps = read_label_maps(path)
     for labels in maps:
         _fits(path, tuple(labels.shape), shape)
+        if _is_drawing(labels.numpy()):
+            raise ValueError(
+                f"boundaries: {path} has thin lines of 255 on 0, or of 0 on 255: give its label map instead"
+            )
     return False, len(maps)
+
+
+def _is_drawing(labels: NDArray[np.int64]) -> bool:
+    """Whether a label map is rather a picture of boundaries: black and white, and one of them nowhere 3×3 pixels."""
+    if not np.array_equal(np.unique(labels), [0, 255]):
+        return False
+    return any(not ndimage.binary_erosion(labels == value, np.ones((3, 3), bool)).any() for value in (0, 255))
 
 
 def _fits(path: Path, size: tuple[int, ...], wanted: tuple[int, int]) -> None:

@@ -118,8 +118,9 @@ def shape_of(picture: Picture) -> tuple[int, int]:
 def fingerprint(picture: Picture) -> str:
     """Tell a picture and its truths from others of the same id, so that scores of those are not taken for its own."""
     digest = hashlib.sha256()
-    paths = [getattr(picture, name, None) for name in ("image_path", "truth_path")]
-    if all(isinstance(path, Path) for path in paths):
+    files = [getattr(picture, name, None) for name in ("image_path", "truth_path")]
+    paths = [path for path in files if isinstance(path, Path)]
+    if len(paths) == len(files):
         for path in paths:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     else:

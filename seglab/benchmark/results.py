@@ -81,13 +81,16 @@ class Results:
         for run in self.runs:
             if len(run.scores) < run.n_pictures:
                 notes.append(f"{run.name}: {len(run.scores)} of {run.n_pictures} pictures are complete.")
+        for run in self.choosers:
+            if len(run.scores) < run.n_pictures:
+                notes.append(f"{run.name}: chosen on {len(run.scores)} of {run.n_pictures} pictures.")
         return Table(rows + (published_rows() if published else []), notes)
 
     def per_picture(self) -> list[dict[str, Any]]:
         """One entry for each method, picture and setting: its scores, flat."""
         return [
-            {"method": run.name, "picture": id, "setting": run.label(i), "covering": _covering(score)}
-            | {name: getattr(score, name) for name in ("rand", "information", "n_segments", "seconds")}
+            {"method": run.name, "picture": id, "setting": run.label(i), "covering": _short(_covering(score))}
+            | {name: _short(getattr(score, name)) for name in ("rand", "information", "n_segments", "seconds")}
             for run in self.runs
             for id, scores in run.scores.items()
             for i, score in enumerate(scores)
@@ -150,10 +153,16 @@ def picture_lines(ids: Sequence[str], scores: Sequence[RegionScores], labels: Se
     for id, each in zip(ids, scores, strict=True):
         line: dict[str, Any] = {"picture": id}
         for measure, values in (("covering", each.covered / each.total), ("rand", each.rand)):
-            line |= {measure: float(values.max()), f"{measure}_at": _at(each, labels, int(values.argmax()))}
+            line |= {measure: _short(float(values.max())), f"{measure}_at": _at(each, labels, int(values.argmax()))}
         low = int(each.information.argmin())
-        lines.append(line | {"information": float(each.information[low]), "information_at": _at(each, labels, low)})
+        lines.append(
+            line | {"information": _short(float(each.information[low])), "information_at": _at(each, labels, low)}
+        )
     return lines
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}") if isinstance(value, float) else value  # as Berkeley's text files have it
 
 
 def _at(scores: RegionScores, labels: Sequence[str], index: int) -> str:
@@ -165,6 +174,12 @@ def published_rows() -> list[Row]:
     text = Path(__file__).with_name("published.json").read_text(encoding="utf-8")
     rows = []
     for entry in json.loads(text)["rows"]:
-        cells = {name: Cell(**values) for name, values in entry["measures"].items()}
+        cells = {name: _printed(values) for name, values in entry["measures"].items()}
         rows.append(Row(entry["method"], cells, source=entry["source"], verified=entry["verified"]))
     return rows
+
+
+def _printed(values: dict[str, str]) -> Cell:
+    """Numbers with the digits that they were published with."""
+    (digits,) = {len(value.partition(".")[2]) for value in values.values()}
+    return Cell(**{name: float(value) for name, value in values.items()}, digits=digits)

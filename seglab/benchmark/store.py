@@ -21,7 +21,7 @@ __all__ = ["Store", "key"]
 
 
 def key(method: Segmenter, connected: bool = False, of: str = "") -> str:
-    """A short name for a method with all of its parameters, its seed, the package's version, and the picture's print."""
+    """A short name for a method with all of its parameters, its seed, the package's version, and the picture."""
     return hashlib.sha256(json.dumps(_described(method, connected, of), sort_keys=True).encode()).hexdigest()[:16]
 
 

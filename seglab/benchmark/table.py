@@ -28,6 +28,7 @@ class Cell:
     chosen: float | None = None  # at the setting that was best on other pictures
     at: str = ""
     chosen_at: str = ""
+    digits: int = 3  # behind the point, where they are printed
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Table:
     --------
     >>> print(Table([Row("halves", {"covering": Cell(ods=0.5, ois=0.75)})]).to_text())
     method  SC ODS  SC OIS
-    halves  0.5000  0.7500
+    halves  0.500   0.750
     """
 
     rows: list[Row]
@@ -71,7 +72,7 @@ class Table:
         for measure, short in MEASURES.items():
             cells = [row.cells.get(measure, Cell()) for row in self.rows]
             for attribute, head in SCORES.items():
-                columns.append([f"{short} {head}", *(_number(getattr(cell, attribute)) for cell in cells)])
+                columns.append([f"{short} {head}", *(_number(getattr(cell, attribute), cell.digits) for cell in cells)])
                 if attribute in ("chosen", "ods"):
                     place = "at" if attribute == "ods" else "chosen_at"
                     columns.append([f"{short} {head} at", *(getattr(cell, place) for cell in cells)])
@@ -121,8 +122,8 @@ class Table:
         return json.dumps({"rows": [dataclasses.asdict(row) for row in self.rows], "notes": self.notes}, indent=2)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _escaped(text: str) -> str:
