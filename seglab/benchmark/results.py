@@ -182,4 +182,4 @@ def published_rows() -> list[Row]:
 def _printed(values: dict[str, str]) -> Cell:
     """Numbers with the digits that they were published with."""
     (digits,) = {len(value.partition(".")[2]) for value in values.values()}
-    return Cell(**{name: float(value) for name, value in values.items()}, digits=digits)
+    return dataclasses.replace(Cell(digits=digits), **{name: float(value) for name, value in values.items()})
