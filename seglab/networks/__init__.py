@@ -1,0 +1,1 @@
+"""Torch modules for segmentation, and what they are made of."""

@@ -1,0 +1,193 @@
+"""Layers that make a feature map larger: transposed convolution, three ways, bilinear kernels and unpooling.
+
+A convolution is linear, y = C x. The transposed convolution is Cᵀ: it has the sizes of the convolution's backward pass,
+(size - 1) · stride - 2 · padding + dilation · (kernel - 1) + output_padding + 1, and in general is no inverse.
+All three forms take torch's weight layout (C_in, C_out / groups, k, k), square strides, and any number of groups.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = [
+    "bed_of_nails",
+    "bilinear_kernel",
+    "crop_and_concatenate",
+    "max_unpool",
+    "transposed_by_convolution",
+    "transposed_by_gradient",
+    "transposed_by_scatter",
+    "transposed_size",
+]
+
+
+def transposed_size(
+    size: int, kernel: int, stride: int = 1, padding: int = 0, output_padding: int = 0, dilation: int = 1
+) -> int:
+    """Give the side of a transposed convolution's output.
+
+    Raises
+    ------
+    ValueError
+        The output padding is not less than the stride or the dilation, or nothing would be left.
+
+    Examples
+    --------
+    >>> transposed_size(16, kernel=4, stride=2, padding=1)
+    32
+    """
+    if stride < 1 or dilation < 1 or padding < 0:
+        raise ValueError(f"stride and dilation must be at least 1, padding 0; got {stride}, {dilation}, {padding}")
+    if not 0 <= output_padding < max(stride, dilation):
+        raise ValueError(f"output_padding must be less than stride or dilation, got {output_padding}")
+    result = (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
+    if result < 1:
+        raise ValueError(f"the output would have {result} pixels a side; use less padding than {padding}")
+    return result
+
+
+def transposed_by_scatter(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    output_padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Let each pixel of the input (N, C, H, W) add its multiple of the kernel to the output, `stride` apart.
+
+    Examples
+    --------
+    >>> transposed_by_scatter(torch.tensor([[[[1.0, 2.0]]]]), torch.ones(1, 1, 1, 3), stride=2).tolist()
+    [[[[1.0, 1.0, 3.0, 2.0, 2.0]]]]
+    """
+    height, width = _output_size(x, weight, stride, padding, output_padding, dilation, groups)
+    n, _, rows, cols = x.shape
+    kernel = weight.reshape(groups, -1, *weight.shape[1:])  # (groups, C_in / groups, C_out / groups, k, k)
+    stamps = torch.einsum("ngihw,gioyx->ngoyxhw", x.reshape(n, groups, -1, rows, cols), kernel)
+    row = _places(weight.shape[2], rows, stride, dilation, x.device)
+    col = _places(weight.shape[3], cols, stride, dilation, x.device)
+    full = (max(int(row.max()) + 1, height + padding), max(int(col.max()) + 1, width + padding))
+    index = row[:, None, :, None] * full[1] + col[None, :, None, :]  # (k, k, H, W)
+    out = x.new_zeros(n, groups * weight.shape[1], full[0] * full[1])
+    out.index_add_(2, index.flatten(), stamps.reshape(n, out.shape[1], -1))
+    return out.reshape(n, -1, *full)[..., padding : padding + height, padding : padding + width]
+
+
+def transposed_by_gradient(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    output_padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Run the backward pass of the convolution with the same weight: x is taken as the gradient of its output."""
+    size = _output_size(x, weight, stride, padding, output_padding, dilation, groups)
+    more = output_padding // stride  # the convolution would have as many outputs more, whose gradient is zero
+    x = F.pad(x, (0, more, 0, more))
+    shape = (x.shape[0], weight.shape[1] * groups, *size)
+    return torch.nn.grad.conv2d_input(shape, weight, x, stride, padding, dilation, groups)
+
+
+def transposed_by_convolution(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    output_padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve, at stride 1, the input with zeros between its pixels and around it.
+
+    There are stride - 1 between, dilation · (k - 1) - padding around, and output_padding more at the far sides.
+    The kernel is flipped in space, and its input and output channels change places. Negative padding crops.
+    """
+    _output_size(x, weight, stride, padding, output_padding, dilation, groups)
+    n, channels, rows, cols = x.shape
+    stuffed = x.new_zeros(n, channels, (rows - 1) * stride + 1, (cols - 1) * stride + 1)
+    stuffed[..., ::stride, ::stride] = x
+    top, left = (dilation * (k - 1) - padding for k in weight.shape[2:])
+    stuffed = F.pad(stuffed, (left, left + output_padding, top, top + output_padding))
+    kernel = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1).flip(-2, -1)
+    return F.conv2d(stuffed, kernel, dilation=dilation, groups=groups)
+
+
+def bilinear_kernel(channels: int, factor: int) -> Tensor:
+    """Make the weight (channels, channels, k, k) of a transposed convolution that enlarges bilinearly.
+
+    k = 2f - f mod 2, center c = f - 1 (odd) or f - 1/2 (even), weight (1 - |i - c| / f)(1 - |j - c| / f), with stride f
+    and padding (k - f) / 2. Inside, it equals interpolation with half-pixel centers; at the border zeros mix in.
+
+    Examples
+    --------
+    >>> bilinear_kernel(1, 2)[0, 0, 0].tolist()
+    [0.0625, 0.1875, 0.1875, 0.0625]
+    """
+    if channels < 1 or factor < 1:
+        raise ValueError(f"channels and factor must be at least 1, got {channels} and {factor}")
+    size = 2 * factor - factor % 2
+    line = 1 - (torch.arange(size) - (size - 1) / 2).abs() / factor
+    return torch.eye(channels)[:, :, None, None] * (line[:, None] * line)
+
+
+def bed_of_nails(x: Tensor, factor: int = 2) -> Tensor:
+    """Put each value at the top left of a block of factor × factor, zeros elsewhere.
+
+    Examples
+    --------
+    >>> bed_of_nails(torch.tensor([[[[5.0]]]])).tolist()
+    [[[[5.0, 0.0], [0.0, 0.0]]]]
+    """
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    out = x.new_zeros(*x.shape[:-2], x.shape[-2] * factor, x.shape[-1] * factor)
+    out[..., ::factor, ::factor] = x
+    return out
+
+
+def max_unpool(x: Tensor, switches: Tensor, size: tuple[int, int]) -> Tensor:
+    """Put each value (N, C, h, w) where its maximum was: `switches` are those of ``max_pool2d``, zeros elsewhere.
+
+    The windows must not overlap: where two switches are equal, one value of the two is lost.
+    """
+    if x.shape != switches.shape:
+        raise ValueError(f"x and switches must have one shape, got {tuple(x.shape)} and {tuple(switches.shape)}")
+    if switches.numel() and not 0 <= int(switches.min()) <= int(switches.max()) < size[0] * size[1]:
+        raise ValueError(f"the switches lead out of a map of {size[0]}×{size[1]}; give the size before pooling")
+    out = x.new_zeros(*x.shape[:-2], size[0] * size[1])
+    return out.scatter(-1, switches.flatten(-2), x.flatten(-2)).reshape(*x.shape[:-2], *size)
+
+
+def crop_and_concatenate(skip: Tensor, x: Tensor) -> Tensor:
+    """Cut the middle of `skip` (N, C, H, W) to the size of x, and put its channels before those of x."""
+    top, left = ((a - b) // 2 for a, b in zip(skip.shape[-2:], x.shape[-2:], strict=True))
+    if top < 0 or left < 0 or skip.shape[-2] < x.shape[-2] or skip.shape[-1] < x.shape[-1]:
+        raise ValueError(f"skip must be at least as large as x, got {tuple(skip.shape)} and {tuple(x.shape)}")
+    return torch.cat([skip[..., top : top + x.shape[-2], left : left + x.shape[-1]], x], dim=1)
+
+
+def _places(kernel: int, size: int, stride: int, dilation: int, device: torch.device) -> Tensor:
+    """Where each element of the kernel falls, for each pixel of the input: (kernel, size)."""
+    return torch.arange(kernel, device=device)[:, None] * dilation + torch.arange(size, device=device) * stride
+
+
+def _output_size(
+    x: Tensor, weight: Tensor, stride: int, padding: int, output_padding: int, dilation: int, groups: int
+) -> tuple[int, int]:
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0]:
+        raise ValueError(
+            f"expected x (N, C, H, W) and weight (C, C_out / groups, k, k), got {tuple(x.shape)}, {tuple(weight.shape)}"
+        )
+    if groups < 1 or x.shape[1] % groups:
+        raise ValueError(f"groups must divide the {x.shape[1]} channels of x, got {groups}")
+    rest = (stride, padding, output_padding, dilation)
+    return transposed_size(x.shape[2], weight.shape[2], *rest), transposed_size(x.shape[3], weight.shape[3], *rest)
