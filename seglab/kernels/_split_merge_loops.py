@@ -20,7 +20,7 @@ def add_blocks(colors, row_of, col_of, sums, squares):  # type: ignore[no-untype
     for r in range(height):
         i = row_of[r]
         for col in range(width):
-            j, square = col_of[col], 0
+            j, square = col_of[col], np.int64(0)
             for c in range(channels):
                 x = np.int64(colors[r, col, c])
                 sums[c, i, j] += x

@@ -33,8 +33,8 @@ class Edges:
     weights
         (E,) floating, never falling, in units of the picture's range [0, 1].
     codes
-        (E,) int32: on a grid, four times the edge's first pixel, plus 0 to 3 for its right, lower, lower right and lower
-        left neighbor; in another graph, a row of ``ends``.
+        (E,) int32: on a grid, four times the edge's first pixel, plus 0 to 3 for its right, lower, lower right and
+        lower left neighbor; in another graph, a row of ``ends``.
     ends
         (E, 2) int32: the pixels of each edge, sorted or not; (0, 2) on a grid, where they follow from the codes.
     shape
@@ -108,7 +108,8 @@ def _along_columns(image: Tensor, taps: np.ndarray) -> Tensor:
     padded = image[:, torch.from_numpy(_mirrored(height, reach)).to(image.device)]
     total = padded[:, reach : reach + height] * float(taps[0])
     for k in range(1, len(taps)):
-        total += (padded[:, reach - k : reach - k + height] + padded[:, reach + k : reach + k + height]) * float(taps[k])
+        above, below = padded[:, reach - k : reach - k + height], padded[:, reach + k : reach + k + height]
+        total += (above + below) * float(taps[k])
     return total
 
 
@@ -146,9 +147,15 @@ def grid_edges(image: Tensor, connectivity: Literal[4, 8] = 8) -> Edges:
         views = [neighbor_views(channel, connectivity) for channel in image]
         squares = [sum((a - b).square() for a, b in pairs).flatten() for pairs in zip(*views, strict=True)]
         codes = torch.cat([(a + d).flatten() for d, (a, _) in enumerate(ids)])
-        weights, order = torch.sort(torch.cat(squares).sqrt_(), stable=True)  # type: ignore[arg-type]
+        weights, order = torch.sort(_roots_of(torch.cat(squares)), stable=True)
         codes = codes[order]
     return Edges(weights=weights, codes=codes, ends=none, shape=(height, width))
+
+
+def _roots_of(squares: Tensor) -> Tensor:
+    """Square roots to the last bit: in single precision, some libraries' are not."""
+    double = torch.float32 if squares.device.type == "mps" else torch.float64
+    return squares.to(double).sqrt_().to(squares.dtype)
 
 
 def nearest_edges(image: Tensor, n_neighbors: int = 10, spatial_weight: float = 1.0) -> Edges:
@@ -167,12 +174,13 @@ def nearest_edges(image: Tensor, n_neighbors: int = 10, spatial_weight: float = 
     color = 255 * image.detach().reshape(channels, n).T.cpu().double().numpy()
     points = np.concatenate([spatial_weight * np.stack([rows, cols], axis=1), color], axis=1)
     k = min(n_neighbors + 1, n)  # a pixel is its own nearest neighbor
-    distances, others = KDTree(points, balanced_tree=False).query(points, k=np.arange(1, k + 1))
-    pairs = np.stack([np.repeat(np.arange(n), k), others.ravel()], axis=1)
+    found = KDTree(points, balanced_tree=False).query(points, k=np.arange(1, k + 1))
+    distances, others = (np.asarray(array).ravel() for array in found)
+    pairs = np.stack([np.repeat(np.arange(n), k), others], axis=1)
     pairs.sort(axis=1)
     _, once = np.unique(pairs[:, 0] * n + pairs[:, 1], return_index=True)  # most are found from both sides
     once = once[pairs[once, 0] != pairs[once, 1]]
-    weights, order = torch.sort(torch.from_numpy(distances.ravel()[once] / 255).to(image.dtype), stable=True)
+    weights, order = torch.sort(torch.from_numpy(distances[once] / 255).to(image.dtype), stable=True)
     ends = torch.from_numpy(pairs[once].astype(np.int32))
     tensors = (tensor.to(image.device) for tensor in (weights, order.to(torch.int32), ends))
     return Edges(**dict(zip(("weights", "codes", "ends"), tensors, strict=True)), shape=(height, width))
@@ -302,7 +310,7 @@ def _grid_loop(image: np.ndarray, n_directions: int, keys: np.ndarray) -> None:
 
 
 def _radix_loop(keys: np.ndarray, scratch: np.ndarray, passes: int, bits: int) -> None:
-    """Sort keys by their upper half: stable, a digit of so many bits at a time, from one array to the other and back."""
+    """Sort keys by their upper half: stable, so many bits at a time, from one array to the other and back."""
     mask = np.uint64((1 << bits) - 1)
     starts = np.zeros((passes, 1 << bits), np.int64)
     for i in range(len(keys)):
@@ -359,7 +367,7 @@ def _join_loop(
             i, j = j, i
         parent[j] = i
         size[i] += size[j]
-        internal[i] = weights[e]  # edges come lightest first: the heaviest of the tree is its last
+        internal[i] = max(internal[i], internal[j], weights[e])  # the last, unless edges are passed over again
         joined[n] = e
         n += 1
     return n

@@ -552,9 +552,11 @@ def _sweep(matrix: sp.csr_array, degree: Array, order: Array) -> Array:
 
 
 def unit_rows(vectors: Array) -> Array:
-    """Vectors (M, K), each node's row of length 1 (a row of zeros stays)."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
+    """Vectors (M, K), each of the same length and then each node's row of length 1 (a row of zeros stays)."""
+    for axis in (0, 1):
+        length = np.linalg.norm(vectors, axis=axis, keepdims=True)
+        vectors = vectors / np.where(length > 0, length, 1)
+    return vectors
 
 
 def starting_rotation(rows: Array, seed: int = 0) -> Array:

@@ -437,7 +437,7 @@ def _sums(features: Tensor, nearest: Tensor, n: int) -> Tensor:
     if features.device.type != "cpu":
         return _sums_anywhere(features, nearest, n)
     sums = torch.zeros(n, len(features) + 3, dtype=torch.float64)
-    _loops().collect(_flat(features), nearest.shape[1], _flat(nearest), sums.numpy())
+    _loops().collect(_flat(features), nearest.shape[1], _flat(nearest.to(torch.int32)), sums.numpy())
     return sums
 
 

@@ -9,8 +9,8 @@ first depends on all before it: joining is compiled, and runs on the CPU.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from seglab.kernels._whole import WholeColors
 
-__all__ = ["Grid", "Predicate", "Pyramid", "Stats", "halvings", "join_neighbors", "neighboring_blocks"]
+__all__ = ["FAR", "Grid", "Predicate", "Pyramid", "Stats", "halvings", "join_neighbors", "neighboring_blocks", "varies"]
 
-Predicate = Literal["std", "range", "share"]
+Predicate = Literal["std", "range", "share", "none"]
 FAR = 0.2  # of the pixels may be far from the mean, where the predicate is "share"
 _NUMBER = {"std": 0, "range": 1, "share": 2}
 
@@ -115,10 +115,12 @@ class Pyramid:
     threshold: float
 
     @classmethod
-    def of(cls, colors: WholeColors, predicate: Predicate, threshold: float, min_block: int) -> Pyramid:
+    def of(
+        cls, colors: WholeColors, predicate: Predicate, threshold: float, min_block: int = 1, max_depth: int = 64
+    ) -> Pyramid:
         """Look at each pixel once, then at pairs of rows and columns of blocks."""
         height, width = colors.values.shape[:2]
-        grids = make_grids(height, width, min_block, colors.values.device)
+        grids = make_grids(height, width, min_block, colors.values.device)[: max_depth + 1]
         stats = [_finest(colors.values, grids[-1], predicate == "range")]
         for below, above in zip(grids[:0:-1], grids[-2::-1], strict=True):
             stats.append(_coarser(stats[-1], below, above))
@@ -127,6 +129,8 @@ class Pyramid:
     @property
     def limit(self) -> float:
         """The largest measure of a block that is homogeneous."""
+        if self.predicate == "none":
+            return -math.inf
         return FAR if self.predicate == "share" else self.colors.square(self.threshold)
 
     def splittable(self, depth: int) -> Tensor:
@@ -149,7 +153,7 @@ class Pyramid:
     def outliers(self, boxes: Tensor, means: Tensor) -> Tensor:
         """How many pixels of each box (n, 4) are farther than the threshold from a color (n, D): (n,) int64."""
         values, limit = self.colors.values, self.colors.square(self.threshold)
-        if values.device.type == "cpu":
+        if _compiled(values.device):
             out = torch.zeros(len(boxes), dtype=torch.int64)
             _loops().outliers(values.numpy(), boxes.numpy(), means.numpy(), limit, out.numpy())
             return out
@@ -162,15 +166,9 @@ class Pyramid:
         apart = functools.reduce(torch.add, (channel * channel for channel in pixels.unbind(1)))
         return torch.bincount(which[apart > limit], minlength=len(boxes))
 
-    @cached_property
-    def shape(self) -> tuple[int, int]:
-        """(H, W) of the picture."""
-        height, width = self.colors.values.shape[:2]
-        return height, width
-
 
 def varies(stats: Stats, predicate: Predicate) -> Tensor:
-    """The variance of blocks about their mean color, or the squared diagonal of the box that holds their colors, (...)."""
+    """The variance of blocks about their mean color, or the squared diagonal of the box of their colors, (...)."""
     kind = _double(stats.sums)
     if predicate == "range":
         return functools.reduce(torch.add, ((stats.highs - stats.lows).to(kind) ** 2).unbind(0))
@@ -203,7 +201,7 @@ def _finest(colors: Tensor, grid: Grid, with_range: bool) -> Stats:
     row_of, col_of = (
         torch.arange(len(n), device=device).repeat_interleave(n) for n in (grid.rows.diff(), grid.cols.diff())
     )
-    if device.type == "cpu":
+    if _compiled(device):
         arrays = colors.numpy(), row_of.numpy(), col_of.numpy()
         _loops().add_blocks(*arrays, sums.numpy(), squares.numpy())
         if with_range:
@@ -273,7 +271,7 @@ def neighboring_blocks(blocks: Tensor) -> Tensor:
 
 
 def join_neighbors(
-    pyramid: Pyramid, leaves: Stats, boxes: Tensor, edges: Tensor, regions: Tensor, limit: float
+    pyramid: Pyramid, leaves: Stats, boxes: Tensor, edges: Tensor, regions: Tensor, limit: float | None = None
 ) -> tuple[Tensor, int]:
     """Join neighboring regions whose union varies by no more than the limit, that which varies least first.
 
@@ -290,7 +288,7 @@ def join_neighbors(
     regions
         (M,) int64: the first leaf of each leaf's region.
     limit
-        In the units of `varies`; for ``"share"`` a share.
+        In the units of `varies`; for ``"share"`` a share. The pyramid's own, by default.
 
     Returns
     -------
@@ -317,9 +315,14 @@ def join_neighbors(
         np.ascontiguousarray(boxes.cpu().numpy()),
         pyramid.colors.values.cpu().numpy(),
         pyramid.colors.square(pyramid.threshold),
-        limit,
+        pyramid.limit if limit is None else limit,
     )
     return torch.from_numpy(parent).to(regions.device), int(joined)
+
+
+def _compiled(device: torch.device) -> bool:
+    """Whether compiled loops do the work; elsewhere torch does."""
+    return device.type == "cpu"
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from seglab.methods.region_growing import RegionGrowing, RegionGrowingState
 from seglab.methods.selection import ComponentCurve, select_components
 from seglab.methods.slic import SLIC, SLICState
 from seglab.methods.smoothing import SmoothedMixture, SmoothedMixtureState
+from seglab.methods.split_merge import SplitMerge, SplitMergeState
 from seglab.methods.thresholding import Thresholding, ThresholdingState
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "SLICState",
     "SmoothedMixture",
     "SmoothedMixtureState",
+    "SplitMerge",
+    "SplitMergeState",
     "Thresholding",
     "ThresholdingState",
     "select_components",

@@ -17,12 +17,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seglab.hierarchy import Hierarchy
+from seglab.image import as_image
 from seglab.kernels.felzenszwalb import Edges, absorb, grid_edges, join, nearest_edges, roots, smooth
 from seglab.panels import Histogram, Lines, Panel, Picture
 from seglab.params import param
@@ -131,12 +134,12 @@ class Felzenszwalb(Segmenter[FelzenszwalbState], name="felzenszwalb"):
 
     Notes
     -----
-    The result is neither too fine nor too coarse in the sense of the paper: between any two neighboring regions there is
-    a boundary, and no region could be divided so that there would be one between its parts. It depends on the order of
-    edges that weigh the same, here a fixed one: all edges to the right, row by row, then all down, down right and down
-    left (of the other graph, by the numbers of their pixels). scikit-image leaves the order to its sort, and joins only
-    where w is strictly less; on pictures without ties the partitions are the same, and up to rounding (it computes in
-    double precision).
+    Before small regions are joined, the result is neither too fine nor too coarse in the sense of the paper: between
+    any two neighboring regions there is a boundary, and no region could be divided so that there would be one between
+    its parts. It depends on the order of edges that weigh the same, here a fixed one: all edges to the right, row by
+    row, then all down, down right and down left (of the other graph, by the numbers of their pixels). scikit-image
+    leaves the order to its sort, and joins only where w is strictly less; on pictures without ties the partitions are
+    the same, up to rounding (it computes in double precision).
 
     E log E for sorting, nearly E for the two passes: N pixels have about 4N edges. Memory: at most about 64 bytes a
     pixel on a grid of 8 neighbors. Smoothing, weights and sorting run on the picture's device, the passes on the CPU:
@@ -194,6 +197,60 @@ class Felzenszwalb(Segmenter[FelzenszwalbState], name="felzenszwalb"):
         except KeyboardInterrupt:
             pass  # where a batch is done that the state does not know of, doing it again changes nothing
         return _with_forest(state, forest)
+
+    def hierarchy(self, image: Any, scales: Sequence[float], *, device: torch.device | str | None = None) -> Hierarchy:
+        """Nested segmentations of a picture, one for each scale; ``scale`` itself is not looked at.
+
+        The finest is that of ``segment`` at the lowest scale. For each higher one, all edges are passed over again from
+        where the last one ended: regions only ever join, so the segmentations nest, and (but for what ``min_size``
+        joins) no two are left whose lightest edge the predicate would let join them. `segment` at a higher scale
+        starts from single pixels instead, and its regions need not be made of those at a lower one.
+
+        Parameters
+        ----------
+        image
+            Anything that `seglab.image.as_image` takes.
+        scales
+            Rising, at least one.
+        device
+            Where to smooth, weigh and sort; where the picture is, by default.
+
+        Returns
+        -------
+        Hierarchy
+            Its heights are the scales: ``hierarchy.cut(scales[i])`` is the segmentation of the i-th.
+
+        Raises
+        ------
+        ValueError
+            The scales do not rise, there are none, or one is below 0.
+
+        Examples
+        --------
+        >>> from seglab.datasets import shapes
+        >>> tree = Felzenszwalb(min_size=20).hierarchy(shapes(height=48, width=64).image, [50, 200, 5000])
+        >>> n = [len(tree.cut(scale).unique()) for scale in (50, 200, 5000)]
+        >>> n == sorted(n, reverse=True)
+        True
+        """
+        levels = [float(scale) for scale in scales]
+        if not levels or levels[0] < 0 or any(b <= a for a, b in pairwise(levels)):
+            raise ValueError(f"scales must rise from 0 or more, such as [100, 300, 1000]; got {list(scales)}")
+        picture = as_image(image, device=device)
+        state = self.init(picture)
+        edges, forest = state.edges, _copied(state)
+        n, joined = len(edges), list[np.ndarray]()
+        for scale in levels:
+            places = [join(edges, forest, 0, n, scale / _LEVELS)]
+            if self.min_size > 1:
+                places.append(absorb(edges, forest, 0, n, self.min_size))
+            if not joined:
+                leaves = roots(forest[0])[0]
+            joined.append(np.concatenate(places))
+        above = torch.from_numpy(np.concatenate(joined[1:] or [joined[0][:0]])).to(picture.device)
+        found = torch.from_numpy(leaves).to(picture.device)
+        heights = np.repeat(levels[1:], [len(places) for places in joined[1:]])
+        return Hierarchy.from_edges(found.reshape(edges.shape), found[edges.pairs(above)], heights)
 
     def _edges(self, image: Tensor) -> Edges:
         smoothed = smooth(image, self.sigma)

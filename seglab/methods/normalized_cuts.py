@@ -20,7 +20,8 @@ Journal of Computer Vision 43(1), 7–27, 10.1023/A:1011174803800 (the interveni
 *Differs from the papers*: all thresholds of an eigenvector are tried, not some twenty, which costs no more; the segment
 whose cut costs least is cut next, so that a number of segments can be asked for; an eigenvector's stability is not
 tested before it is cut. A node's affinity to itself is left out: counted, it makes a lone pixel of another color cheap
-to cut off. On large pictures the nodes are superpixels.
+to cut off. On large pictures the nodes are superpixels. Before eigenvectors are rotated each is made of length 1, as in
+scikit-learn (in the paper yᵀDy = 1, where nodes of little weight count for much): mostly, the cuts then cost less.
 """
 
 from __future__ import annotations
