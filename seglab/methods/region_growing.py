@@ -155,7 +155,7 @@ class RegionGrowing(Segmenter[RegionGrowingState], name="region_growing"):
         Best first, a step is this part of the picture. It makes no difference to the result.
     seeds
         Where regions begin: a list of (row, column), each a region of its own, or a label map (H, W) with −1 where
-        there is no seed. Data, not a hyper-parameter: no control is made for it; `seglab.widgets.explore` takes clicks.
+        there is no seed. Data, not a hyper-parameter: no control is made for it.
 
     Notes
     -----

@@ -153,8 +153,8 @@ class SLIC(Segmenter[SLICState], name="slic"):
     Parameters
     ----------
     n_segments
-        K. There are never more superpixels (but see ``mask``), and hardly fewer: those that lose three quarters of
-        their size are absorbed.
+        K. There are never more superpixels (but see ``mask``), and with the default ``min_size`` at least 0.9 K − 1:
+        those that lose three quarters of their size are absorbed.
     compactness
         m: the difference in color that weighs as much as a way of S pixels, where black and white are 100 apart.
         Larger: squares; smaller: superpixels that follow the picture.

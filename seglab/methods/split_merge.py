@@ -113,7 +113,7 @@ class SplitMergeState(State):
             x_label="step",
             y_label="segments",
         )
-        return (tree, *_evenness(self), counts)
+        return (tree, *_evenness(self), *([counts] if self.n_iter else []))  # one point is no curve
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -304,7 +304,7 @@ def test_the_tree_and_what_is_halved_next_are_shown() -> None:
     assert isinstance(share, Histogram)
     assert share.marks == {"threshold": FAR}
     by_depth = next(iter(SplitMerge(predicate="none").steps(image)))
-    assert [type(p) for p in by_depth.panels(image)] == [Lines, Curve]
+    assert [type(p) for p in by_depth.panels(image)] == [Lines]
 
 
 def test_leaves_of_no_halving_are_the_picture() -> None:
