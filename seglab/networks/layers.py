@@ -7,15 +7,20 @@ All three forms take torch's weight layout (C_in, C_out / groups, k, k), square 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = [
+    "ReceptiveField",
     "bed_of_nails",
     "bilinear_kernel",
     "crop_and_concatenate",
     "max_unpool",
+    "receptive_field",
     "transposed_by_convolution",
     "transposed_by_gradient",
     "transposed_by_scatter",
@@ -173,6 +178,67 @@ def crop_and_concatenate(skip: Tensor, x: Tensor) -> Tensor:
     if top < 0 or left < 0 or skip.shape[-2] < x.shape[-2] or skip.shape[-1] < x.shape[-1]:
         raise ValueError(f"skip must be at least as large as x, got {tuple(skip.shape)} and {tuple(x.shape)}")
     return torch.cat([skip[..., top : top + x.shape[-2], left : left + x.shape[-1]], x], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceptiveField:
+    """What an output sees of the input, in input pixels along one side.
+
+    Attributes
+    ----------
+    size
+        How many outputs there are.
+    jump
+        How far apart two neighboring outputs look.
+    field
+        How many pixels an output sees.
+    start
+        Where the first output's field has its middle; pixel 0 has its own at 0.
+    """
+
+    size: int
+    jump: int
+    field: int
+    start: float
+
+
+def receptive_field(layers: Iterable[nn.Module], size: int) -> ReceptiveField:
+    """Follow a side of `size` pixels through convolutions and poolings with square kernels; other layers change nothing.
+
+    With k' = dilation · (k - 1) + 1: size = (size + 2p - k') / s + 1, field += (k' - 1) · jump,
+    start += ((k' - 1) / 2 - p) · jump, jump *= s.
+
+    Raises
+    ------
+    ValueError
+        The picture is too small, or a layer is not understood.
+
+    Examples
+    --------
+    >>> receptive_field([nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(1, 1, 3, padding=1)], 8)
+    ReceptiveField(size=4, jump=2, field=8, start=0.5)
+    """
+    jump, field, start = 1, 1, 0.0
+    same = (nn.ReLU, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity)
+    for layer in layers:
+        if isinstance(layer, same):
+            continue
+        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or isinstance(layer.padding, str):
+            raise ValueError(f"cannot follow {layer}; give convolutions, poolings and what acts on single pixels")
+        values = (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
+        if any(isinstance(value, tuple) and len(set(value)) > 1 for value in values):
+            raise ValueError(f"cannot follow {layer}; its two sides differ")
+        kernel, stride, padding, dilation = (value[0] if isinstance(value, tuple) else value for value in values)
+        reach = dilation * (kernel - 1)
+        room = size + 2 * padding - reach - 1
+        if room < 0:
+            raise ValueError(f"a side of {size} is too small for {layer}")
+        up = getattr(layer, "ceil_mode", False)
+        outputs = (room + (stride - 1 if up else 0)) // stride + 1
+        if up and (outputs - 1) * stride >= size + padding:
+            outputs -= 1  # as torch: no window starts beyond the picture
+        size, field, start, jump = outputs, field + reach * jump, start + (reach / 2 - padding) * jump, jump * stride
+    return ReceptiveField(size=size, jump=jump, field=field, start=start)
 
 
 def _places(kernel: int, size: int, stride: int, dilation: int, device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ import doctest
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from seglab.networks import layers
@@ -86,6 +87,33 @@ def test_crop_and_concatenate():
     assert torch.equal(joined, torch.cat([skip[..., 2:4, 1:5], x], 1))
     with pytest.raises(ValueError, match="at least as large"):
         layers.crop_and_concatenate(x, skip)
+
+
+@pytest.mark.parametrize("size", [17, 20, 23])
+def test_receptive_field_is_what_the_gradient_reaches(size):
+    net = nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=2, dilation=2), nn.AvgPool2d(3, 2, ceil_mode=True), nn.Conv2d(1, 1, 3, bias=False)
+    ).double()
+    for layer in (net[0], net[2]):
+        nn.init.ones_(layer.weight)
+    x = draw(1, 1, size, size).requires_grad_()
+    y, seen = net(x), layers.receptive_field(net, size)
+    assert y.shape[-1] == seen.size
+    middle = seen.size // 2
+    (slope,) = torch.autograd.grad(y[0, 0, middle, middle], x)
+    columns = slope[0, 0].abs().sum(0).nonzero().flatten()
+    center = seen.start + middle * seen.jump
+    assert columns.min() == max(0, center - (seen.field - 1) / 2)
+    assert columns.max() == min(size - 1, center + (seen.field - 1) / 2)
+
+
+def test_receptive_field_refuses():
+    with pytest.raises(ValueError, match="too small"):
+        layers.receptive_field([nn.Conv2d(1, 1, 5)], 4)
+    with pytest.raises(ValueError, match="cannot follow"):
+        layers.receptive_field([nn.ConvTranspose2d(1, 1, 2)], 4)
+    with pytest.raises(ValueError, match="sides differ"):
+        layers.receptive_field([nn.Conv2d(1, 1, (1, 3))], 4)
 
 
 def test_examples():
