@@ -104,7 +104,7 @@ def list_datasets(
     Examples
     --------
     >>> [info.name for info in list_datasets()]
-    ['bsds500']
+    ['bsds500', 'squeezenet']
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 __all__ = [
     "ReceptiveField",
@@ -98,7 +99,7 @@ def transposed_by_gradient(
     more = output_padding // stride  # the convolution would have as many outputs more, whose gradient is zero
     x = F.pad(x, (0, more, 0, more))
     shape = (x.shape[0], weight.shape[1] * groups, *size)
-    return torch.nn.grad.conv2d_input(shape, weight, x, stride, padding, dilation, groups)
+    return conv2d_input(shape, weight, x, stride, padding, dilation, groups)
 
 
 def transposed_by_convolution(
@@ -203,7 +204,7 @@ class ReceptiveField:
 
 
 def receptive_field(layers: Iterable[nn.Module], size: int) -> ReceptiveField:
-    """Follow a side of `size` pixels through convolutions and poolings with square kernels; other layers change nothing.
+    """Follow a side of `size` pixels through convolutions and poolings with square kernels.
 
     With k' = dilation · (k - 1) + 1: size = (size + 2p - k') / s + 1, field += (k' - 1) · jump,
     start += ((k' - 1) / 2 - p) · jump, jump *= s.

@@ -71,11 +71,10 @@ class SqueezeNet(nn.Module):
     def __init__(self, *, dense: bool = False) -> None:
         super().__init__()
         self.dense = dense
-        pool = {"kernel_size": 3, "stride": 2, "ceil_mode": True}
         self.features = nn.Sequential(
-            *(nn.Conv2d(3, 96, 7, stride=2), nn.ReLU(), nn.MaxPool2d(**pool)),
-            *(Fire(96, 16, 64), Fire(128, 16, 64), Fire(128, 32, 128), nn.MaxPool2d(**pool)),
-            *(Fire(256, 32, 128), Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), nn.MaxPool2d(**pool)),
+            *(nn.Conv2d(3, 96, 7, stride=2), nn.ReLU(), _pool()),
+            *(Fire(96, 16, 64), Fire(128, 16, 64), Fire(128, 32, 128), _pool()),
+            *(Fire(256, 32, 128), Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), _pool()),
             Fire(512, 64, 256),
         )
         self.classifier = nn.Conv2d(512, 1000, 1, padding=1)
@@ -122,31 +121,63 @@ def read_compressed(data: bytes, model: nn.Module) -> None:
 def load_squeezenet(root: str | os.PathLike | None = None, *, download: bool = False) -> SqueezeNet:
     """Load the published weights, from the folder that SEGLAB_DATA names or the user's cache.
 
+    Parameters
+    ----------
+    root
+        The folder of data sets; by default the one that SEGLAB_DATA names, else the user's cache.
+    download
+        Fetch the authors' archive once where the file is not there, and again where it is broken.
+
+    Returns
+    -------
+    SqueezeNet
+        On the CPU, ready to predict.
+
     Raises
     ------
     DatasetNotFoundError
         The file is not there, and `download` is false.
     DatasetError
-        Its checksum is wrong.
+        Its checksum is wrong and `download` is false, or the download failed.
     """
     source = SOURCES["squeezenet"]
-    if download and source.find(root) is None:
-        install(source, root)
-    path = source.require(root) / _FILE
+    path = (install(source, root) if download else source.require(root)) / _FILE
     if pooch.file_hash(str(path)) != source.files[_FILE]:
-        raise DatasetError(f"{path} is broken: its checksum is wrong. Delete it, and load with download=True.")
+        raise DatasetError(f"{path} is broken: its checksum is wrong. Load with download=True to mend it.")
     model = SqueezeNet()
     read_compressed(path.read_bytes(), model)
     return model.eval()
 
 
 def class_names(root: str | os.PathLike | None = None) -> list[str]:
-    """Read the 1000 names from ``imagenet_class_names.txt`` beside the weights; without that file they are numbers."""
+    """Give the names of ImageNet's 1000 classes where a list of them lies beside the weights, else "class 0", ….
+
+    The authors' archive has no such list, so none comes with the download and none ships here. One that is put there
+    must be called ``imagenet_class_names.txt`` and have a line for each class: number, tab, WordNet id, tab, names.
+
+    Parameters
+    ----------
+    root
+        Where the weights are looked for, as in `load_squeezenet`.
+
+    Raises
+    ------
+    ValueError
+        The list does not have 1000 such lines in order.
+
+    Examples
+    --------
+    >>> class_names("no/such/folder")[292]
+    'class 292'
+    """
     folder = SOURCES["squeezenet"].find(root)
     path = Path() if folder is None else folder / "imagenet_class_names.txt"
     if not path.is_file():
         return [f"class {i}" for i in range(1000)]
-    return [line.split("\t")[2] for line in path.read_text("utf-8").splitlines()]
+    rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
+    if len(rows) != 1000 or any(len(row) != 3 or row[0] != str(i) for i, row in enumerate(rows)):
+        raise ValueError(f"{path} must have 1000 lines 'number<tab>WordNet id<tab>names', numbered from 0")
+    return [row[2] for row in rows]
 
 
 def preprocess(image: Any, *, short_side: int | None = 256, crop: int | None = 227) -> Tensor:
@@ -222,6 +253,10 @@ def linear_to_conv(linear: nn.Linear, channels: int, height: int, width: int) ->
         if conv.bias is not None:
             conv.bias.copy_(linear.bias)
     return conv
+
+
+def _pool() -> nn.MaxPool2d:
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
 def _take(data: bytes, dtype: str, n: int) -> tuple[np.ndarray, bytes]:

@@ -58,6 +58,17 @@ def test_not_there(tmp_path):
         squeezenet.load_squeezenet(tmp_path)
 
 
+def test_names(tmp_path):
+    (tmp_path / "compressed_SqueezeNet.net").touch()
+    assert squeezenet.class_names(tmp_path)[999] == "class 999"
+    lines = [f"{i}\tn{i}\tthing {i}, it" for i in range(1000)]
+    (tmp_path / "imagenet_class_names.txt").write_text("\n".join(lines), "utf-8")
+    assert squeezenet.class_names(tmp_path)[292] == "thing 292, it"
+    (tmp_path / "imagenet_class_names.txt").write_text("\n".join(lines[1:]), "utf-8")
+    with pytest.raises(ValueError, match="1000 lines"):
+        squeezenet.class_names(tmp_path)
+
+
 def test_number_of_parameters():
     assert sum(p.numel() for p in squeezenet.SqueezeNet().parameters()) == 1_248_424
 
