@@ -7,7 +7,7 @@ All three forms take torch's weight layout (C_in, C_out / groups, k, k), square 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +19,10 @@ __all__ = [
     "ReceptiveField",
     "bed_of_nails",
     "bilinear_kernel",
+    "bilinear_unpool",
     "crop_and_concatenate",
     "max_unpool",
+    "nearest_unpool",
     "receptive_field",
     "transposed_by_convolution",
     "transposed_by_gradient",
@@ -94,7 +96,13 @@ def transposed_by_gradient(
     dilation: int = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Run the backward pass of the convolution with the same weight: x is taken as the gradient of its output."""
+    """Run the backward pass of the convolution with the same weight: x is taken as the gradient of its output.
+
+    Examples
+    --------
+    >>> transposed_by_gradient(torch.tensor([[[[1.0, 2.0]]]]), torch.ones(1, 1, 1, 3), stride=2).tolist()
+    [[[[1.0, 1.0, 3.0, 2.0, 2.0]]]]
+    """
     size = _output_size(x, weight, stride, padding, output_padding, dilation, groups)
     more = output_padding // stride  # the convolution would have as many outputs more, whose gradient is zero
     x = F.pad(x, (0, more, 0, more))
@@ -116,6 +124,11 @@ def transposed_by_convolution(
 
     There are stride - 1 between, dilation · (k - 1) - padding around, and output_padding more at the far sides.
     The kernel is flipped in space, and its input and output channels change places. Negative padding crops.
+
+    Examples
+    --------
+    >>> transposed_by_convolution(torch.tensor([[[[1.0, 2.0]]]]), torch.ones(1, 1, 1, 3), stride=2).tolist()
+    [[[[1.0, 1.0, 3.0, 2.0, 2.0]]]]
     """
     _output_size(x, weight, stride, padding, output_padding, dilation, groups)
     n, channels, rows, cols = x.shape
@@ -145,6 +158,46 @@ def bilinear_kernel(channels: int, factor: int) -> Tensor:
     return torch.eye(channels)[:, :, None, None] * (line[:, None] * line)
 
 
+def nearest_unpool(x: Tensor, factor: int = 2) -> Tensor:
+    """Repeat each value of x (..., H, W) over a block of factor × factor.
+
+    Examples
+    --------
+    >>> nearest_unpool(torch.tensor([[1.0, 2.0]])).tolist()
+    [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
+    _check_factor(factor)
+    return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+def bilinear_unpool(x: Tensor, factor: int = 2, *, align_corners: bool = False) -> Tensor:
+    """Enlarge x (..., H, W), floating, so that between the values it is linear along rows and along columns.
+
+    Parameters
+    ----------
+    align_corners
+        False: pixels are squares, output i lies at (i + ½) / factor - ½, and beyond the outermost centers the border
+        repeats. True: the centers of the corners fall together, output i lies at i · (n - 1) / (factor · n - 1).
+
+    Examples
+    --------
+    >>> x = torch.tensor([[0.0, 12.0]])
+    >>> bilinear_unpool(x)[0].tolist(), bilinear_unpool(x, align_corners=True)[0].tolist()
+    ([0.0, 3.0, 9.0, 12.0], [0.0, 4.0, 8.0, 12.0])
+    """
+    _check_factor(factor)
+    for dim in (-2, -1):
+        n = x.shape[dim]
+        i = torch.arange(factor * n, device=x.device, dtype=torch.float64)
+        place = i * (n - 1) / max(factor * n - 1, 1) if align_corners else (i + 0.5) / factor - 0.5
+        place = place.clamp(0, n - 1)
+        low = place.long()
+        weight = (place - low).to(x.dtype)
+        weight = weight[:, None] if dim == -2 else weight
+        x = torch.lerp(x.index_select(dim, low), x.index_select(dim, (low + 1).clamp(max=n - 1)), weight)
+    return x
+
+
 def bed_of_nails(x: Tensor, factor: int = 2) -> Tensor:
     """Put each value at the top left of a block of factor × factor, zeros elsewhere.
 
@@ -153,8 +206,7 @@ def bed_of_nails(x: Tensor, factor: int = 2) -> Tensor:
     >>> bed_of_nails(torch.tensor([[[[5.0]]]])).tolist()
     [[[[5.0, 0.0], [0.0, 0.0]]]]
     """
-    if factor < 1:
-        raise ValueError(f"factor must be at least 1, got {factor}")
+    _check_factor(factor)
     out = x.new_zeros(*x.shape[:-2], x.shape[-2] * factor, x.shape[-1] * factor)
     out[..., ::factor, ::factor] = x
     return out
@@ -164,6 +216,12 @@ def max_unpool(x: Tensor, switches: Tensor, size: tuple[int, int]) -> Tensor:
     """Put each value (N, C, h, w) where its maximum was: `switches` are those of ``max_pool2d``, zeros elsewhere.
 
     The windows must not overlap: where two switches are equal, one value of the two is lost.
+
+    Examples
+    --------
+    >>> pooled, switches = F.max_pool2d(torch.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2, return_indices=True)
+    >>> max_unpool(pooled, switches, (2, 2)).tolist()
+    [[[[0.0, 0.0], [4.0, 0.0]]]]
     """
     if x.shape != switches.shape:
         raise ValueError(f"x and switches must have one shape, got {tuple(x.shape)} and {tuple(switches.shape)}")
@@ -174,7 +232,15 @@ def max_unpool(x: Tensor, switches: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def crop_and_concatenate(skip: Tensor, x: Tensor) -> Tensor:
-    """Cut the middle of `skip` (N, C, H, W) to the size of x, and put its channels before those of x."""
+    """Cut the middle of `skip` (N, C, H, W) to the size of x, and put its channels before those of x.
+
+    Where the difference is odd, one row or column more is cut at the far side.
+
+    Examples
+    --------
+    >>> crop_and_concatenate(torch.zeros(1, 64, 280, 280), torch.zeros(1, 64, 200, 200)).shape
+    torch.Size([1, 128, 200, 200])
+    """
     top, left = ((a - b) // 2 for a, b in zip(skip.shape[-2:], x.shape[-2:], strict=True))
     if top < 0 or left < 0 or skip.shape[-2] < x.shape[-2] or skip.shape[-1] < x.shape[-1]:
         raise ValueError(f"skip must be at least as large as x, got {tuple(skip.shape)} and {tuple(x.shape)}")
@@ -203,16 +269,22 @@ class ReceptiveField:
     start: float
 
 
-def receptive_field(layers: Iterable[nn.Module], size: int) -> ReceptiveField:
+def receptive_field(layers: nn.Module | Iterable[nn.Module], size: int) -> ReceptiveField:
     """Follow a side of `size` pixels through convolutions and poolings with square kernels.
 
     With k' = dilation · (k - 1) + 1: size = (size + 2p - k') / s + 1, field += (k' - 1) · jump,
     start += ((k' - 1) / 2 - p) · jump, jump *= s.
 
+    Parameters
+    ----------
+    layers
+        What is run one after the other, sequences in sequences too. ReLU, dropout and batch normalization (as at
+        prediction) change nothing. After a transposed convolution the outputs do not all see alike: it is refused.
+
     Raises
     ------
     ValueError
-        The picture is too small, or a layer is not understood.
+        The picture is too small, or a layer is not understood; the message names the layer, as 0.2 in 0.
 
     Examples
     --------
@@ -220,26 +292,52 @@ def receptive_field(layers: Iterable[nn.Module], size: int) -> ReceptiveField:
     ReceptiveField(size=4, jump=2, field=8, start=0.5)
     """
     jump, field, start = 1, 1, 0.0
-    same = (nn.ReLU, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity)
-    for layer in layers:
-        if isinstance(layer, same):
+    for name, layer in _leaves(layers):
+        if isinstance(layer, nn.ReLU | nn.LeakyReLU | nn.BatchNorm2d | nn.Dropout | nn.Dropout2d | nn.Identity):
             continue
-        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or isinstance(layer.padding, str):
-            raise ValueError(f"cannot follow {layer}; give convolutions, poolings and what acts on single pixels")
-        values = (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
-        if any(isinstance(value, tuple) and len(set(value)) > 1 for value in values):
-            raise ValueError(f"cannot follow {layer}; its two sides differ")
-        kernel, stride, padding, dilation = (value[0] if isinstance(value, tuple) else value for value in values)
+        kernel, stride, padding, dilation = _geometry(name, layer)
         reach = dilation * (kernel - 1)
         room = size + 2 * padding - reach - 1
         if room < 0:
-            raise ValueError(f"a side of {size} is too small for {layer}")
+            raise ValueError(f"a side of {size} is too small for layer {name}, {layer}")
         up = getattr(layer, "ceil_mode", False)
         outputs = (room + (stride - 1 if up else 0)) // stride + 1
         if up and (outputs - 1) * stride >= size + padding:
             outputs -= 1  # as torch: no window starts beyond the picture
         size, field, start, jump = outputs, field + reach * jump, start + (reach / 2 - padding) * jump, jump * stride
     return ReceptiveField(size=size, jump=jump, field=field, start=start)
+
+
+def _leaves(layers: nn.Module | Iterable[nn.Module], path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Give the layers of sequences in sequences, in order, each with its place, as 0.2."""
+    if isinstance(layers, nn.Module) and not isinstance(layers, nn.Sequential):
+        layers = [layers]
+    for i, layer in enumerate(layers):
+        if isinstance(layer, nn.Sequential):
+            yield from _leaves(layer, f"{path}{i}.")
+        else:
+            yield f"{path}{i}", layer
+
+
+def _geometry(name: str, layer: nn.Module) -> tuple[int, int, int, int]:
+    """Kernel, stride, padding and dilation of a layer along one side."""
+    if isinstance(layer, nn.ConvTranspose2d | nn.Upsample):
+        raise ValueError(f"cannot follow layer {name}, {layer}: what enlarges has outputs that do not all see alike")
+    if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or isinstance(layer.padding, str):
+        raise ValueError(
+            f"cannot follow layer {name}, {layer}; give convolutions and poolings with numbers for their padding, in "
+            "a row or in Sequential, and what acts on single pixels"
+        )
+    values = (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
+    if any(isinstance(value, tuple) and len(set(value)) > 1 for value in values):
+        raise ValueError(f"cannot follow layer {name}, {layer}: its two sides differ")
+    kernel, stride, padding, dilation = (value[0] if isinstance(value, tuple) else value for value in values)
+    return kernel, stride, padding, dilation
+
+
+def _check_factor(factor: int) -> None:
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
 
 
 def _places(kernel: int, size: int, stride: int, dilation: int, device: torch.device) -> Tensor:

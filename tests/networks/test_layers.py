@@ -66,6 +66,25 @@ def test_bilinear_inside(factor):
     torch.testing.assert_close(ours[inside], theirs[inside], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 4)])
+def test_interpolations_are_torchs(factor, size):
+    x = draw(2, 3, *size)
+    assert torch.equal(layers.nearest_unpool(x, factor), F.interpolate(x, scale_factor=factor, mode="nearest"))
+    for align in (False, True):
+        theirs = F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=align)
+        torch.testing.assert_close(layers.bilinear_unpool(x, factor, align_corners=align), theirs, rtol=0, atol=1e-12)
+        single = layers.bilinear_unpool(x.float(), factor, align_corners=align)
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single, theirs.float(), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("form", [layers.nearest_unpool, layers.bilinear_unpool, layers.bed_of_nails])
+def test_a_factor_is_a_factor(form):
+    with pytest.raises(ValueError, match="factor must be at least 1, got 0"):
+        form(draw(1, 1, 2, 2), 0)
+
+
 def test_unpooling():
     x = draw(1, 2, 6, 8).abs()
     pooled, switches = F.max_pool2d(x, 2, return_indices=True)
@@ -107,11 +126,26 @@ def test_receptive_field_is_what_the_gradient_reaches(size):
     assert columns.max() == min(size - 1, center + (seen.field - 1) / 2)
 
 
+def test_receptive_field_looks_into_sequences():
+    conv, pool = nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)
+    flat = [conv, nn.ReLU(), pool, conv, nn.LeakyReLU(), conv]
+    nested = nn.Sequential(
+        nn.Sequential(conv, nn.ReLU(), nn.Sequential(pool)), nn.Sequential(conv, nn.LeakyReLU()), conv
+    )
+    assert layers.receptive_field(nested, 40) == layers.receptive_field(flat, 40)
+    assert layers.receptive_field(conv, 40) == layers.receptive_field([conv], 40)
+
+
 def test_receptive_field_refuses():
-    with pytest.raises(ValueError, match="too small"):
-        layers.receptive_field([nn.Conv2d(1, 1, 5)], 4)
-    with pytest.raises(ValueError, match="cannot follow"):
-        layers.receptive_field([nn.ConvTranspose2d(1, 1, 2)], 4)
+    conv = nn.Conv2d(1, 1, 5)
+    with pytest.raises(ValueError, match="too small for layer 0, Conv2d"):
+        layers.receptive_field([conv], 4)
+    with pytest.raises(ValueError, match=r"layer 1\.0, ConvTranspose2d.*do not all see alike"):
+        layers.receptive_field(nn.Sequential(conv, nn.Sequential(nn.ConvTranspose2d(1, 1, 2))), 9)
+    with pytest.raises(ValueError, match=r"cannot follow layer 0, Linear.*; give convolutions"):
+        layers.receptive_field(nn.Linear(2, 2), 4)
+    with pytest.raises(ValueError, match="numbers for their padding"):
+        layers.receptive_field([nn.Conv2d(1, 1, 3, padding="same")], 4)
     with pytest.raises(ValueError, match="sides differ"):
         layers.receptive_field([nn.Conv2d(1, 1, (1, 3))], 4)
 
