@@ -23,13 +23,16 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.unet import UNet, border_weights, predict_tiled
 
 __all__ = [
     "ReceptiveField",
     "SqueezeNet",
+    "UNet",
     "bed_of_nails",
     "bilinear_kernel",
     "bilinear_unpool",
+    "border_weights",
     "class_names",
     "classify",
     "crop_and_concatenate",
@@ -37,6 +40,7 @@ __all__ = [
     "load_squeezenet",
     "max_unpool",
     "nearest_unpool",
+    "predict_tiled",
     "preprocess",
     "receptive_field",
     "to_fully_convolutional",
