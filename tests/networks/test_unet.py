@@ -114,8 +114,8 @@ def test_wrong_inputs():
         UNet(3, width=1)(torch.zeros(3, 572, 572))
     with pytest.raises(ValueError, match="depth must be at least 1"):
         UNet(depth=0)
-    with pytest.raises(ValueError, match="a tile must be at least 48 pixels"):
-        predict_tiled(UNet(width=1, depth=2), torch.zeros(1, 1, 50, 50), tile=47)
+    with pytest.raises(ValueError, match="a tile must be at least 44 pixels"):
+        predict_tiled(UNet(width=1, depth=2), torch.zeros(1, 1, 50, 50), tile=43)
     with pytest.raises(ValueError, match="expected pictures"):
         predict_tiled(UNet(3, width=1, depth=2), torch.zeros(1, 1, 50, 50))
 
