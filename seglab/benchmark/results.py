@@ -182,4 +182,5 @@ def published_rows() -> list[Row]:
 def _printed(values: dict[str, str]) -> Cell:
     """Numbers with the digits that they were published with."""
     (digits,) = {len(value.partition(".")[2]) for value in values.values()}
-    return dataclasses.replace(Cell(digits=digits), **{name: float(value) for name, value in values.items()})
+    cell = {name: float(value) for name, value in values.items()}
+    return Cell(ods=cell.get("ods"), ois=cell.get("ois"), best=cell.get("best"), ap=cell.get("ap"), digits=digits)
