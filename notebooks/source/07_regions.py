@@ -427,11 +427,12 @@ plot.show(*tables, cols=5, size=2.2, annotate=False, titles=[*(f"seed {s}" for s
           captions=[f"{share:.0%} of the table" for share in shares])
 
 # %% [markdown]
-# *Cause:* the table is not of one color, and a region takes what is like the place where it began. *Cures:* several seeds
-# for one region (`seeds` may be a label map); a higher threshold, until it leaks.
+# *Cause:* the table is not of one color, and a region takes what is like the place where it began. Four places as one
+# region do no better: their common mean is like none of them. *Cures:* a region for each seed, joined afterwards; a
+# higher threshold, until it leaks.
 #
-# **3 · Who comes first.** With running means the order of joining changes the means, and so the result. One seed on the
-# saucer, one on the table:
+# **3 · Who comes first.** With running means the order of joining changes the means, and so the result. Two seeds on the
+# saucer, right and left:
 
 # %%
 pair = [(75, 160), (60, 50)]
@@ -445,8 +446,8 @@ plot.show(*found["mean"], *found["seed"], cols=4, size=2.5, annotate=False,
           titles=[f"{criterion}, {order}" for criterion, order in product(found, orders)])
 
 # %% [markdown]
-# *Cause:* in waves the saucer leaks into the table before the table has come there; and no objective says which result
-# is better. *Cure:* compare with something that stays. Then only what both want depends on the order: here nothing.
+# *Cause:* both regions leak into the table, and in waves the right one gets there while best first the left one does; no
+# objective says which result is better. *Cure:* compare with something that stays. Then only what both want depends on the order: here nothing.
 #
 # **4 · Blocks.** The same picture, cut off by a few pixels at the upper left: other halves, other blocks.
 
