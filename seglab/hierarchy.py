@@ -254,7 +254,7 @@ def _compiled() -> Any:
 def _link_loop(edges: np.ndarray, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Kruskal's algorithm with a union–find; ``node`` is written to: the tree's node of each set, −1 for none."""
     parent = np.arange(len(node))
-    n_leaves = node.max() + 1
+    n_leaves = node.max() + 1 if len(node) else 0
     merges = np.empty((max(n_leaves - 1, 0), 2), np.int64)
     used = np.empty(len(merges), np.int64)
     count = 0

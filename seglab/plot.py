@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from seglab.drawing import INK, SMALL, bare, draw, limits, style
 from seglab.image import as_image, to_uint8
 from seglab.panels import Curve
 from seglab.params import Param, parameters
+from seglab.region_graph import RegionGraph, region_graph
 from seglab.segmenter import Segmentation, Segmenter, State, Trace
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "objective",
     "save_gif",
     "show",
+    "show_graph",
     "show_segmentation",
     "style",
     "sweep",
@@ -337,6 +340,90 @@ def show_segmentation(result: Segmentation, *, suptitle: str | None = None) -> A
         titles=["picture", "label map", "labels over the picture"],
         captions=["", _caption(result), ""],
         suptitle=method_title(result.method) if suptitle is None else suptitle,
+    )
+
+
+def show_graph(
+    labels: Any,
+    image: Any,
+    *,
+    weights: Any = None,
+    title: str = "region adjacency graph",
+    weight_label: str | None = None,
+    size: float = 5.5,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the graph of a label map's regions over the picture: a dot at each centroid, a line for each two that touch.
+
+    Parameters
+    ----------
+    labels
+        A label map, without gaps, or a `seglab.region_graph.RegionGraph`.
+    image
+        The picture, anything that `seglab.image.as_image` takes.
+    weights
+        (E,): what colors the edges, in the order of the graph's; the distance of mean colors by default. The scale ends
+        at what one edge in fifty exceeds.
+    title, weight_label
+        Above the picture, and beside the scale.
+    size
+        Width in inches of a figure of its own.
+    ax
+        Where to draw; a new figure otherwise.
+
+    Raises
+    ------
+    ValueError
+        Not one weight for each edge; labels with gaps or of another size.
+
+    Examples
+    --------
+    >>> from seglab import datasets
+    >>> scene = datasets.shapes(height=32, width=32)
+    >>> ax = show_graph(scene.instances, scene.image)
+    >>> ax.get_title()
+    'region adjacency graph'
+    """
+    picture = as_image(image).cpu()
+    graph = labels if isinstance(labels, RegionGraph) else region_graph(labels, image)
+    values = np.asarray(graph.differences.cpu() if weights is None else torch.as_tensor(weights).detach().cpu())
+    if values.shape != (len(graph.edges),):
+        raise ValueError(f"the graph has {len(graph.edges)} edges and weights {values.shape}: give one for each")
+    if weights is None and weight_label is None:
+        weight_label = "difference of mean colors"
+    with style():
+        if ax is None:
+            height, width = picture.shape[1:]
+            _, ax = plt.subplots(figsize=(size + 1, size * min(max(height / width, 0.25), 2.0) + 0.75))
+        pixels = to_uint8(label_tools.overlay(graph.labels.cpu(), picture, alpha=0, boundary=(0.65, 0.65, 0.65)))
+        _imshow(ax, _Item(pixels, None))
+        _draw_edges(ax, graph, values, weight_label or "")
+        ax.set_title(title)
+    return ax
+
+
+def _draw_edges(ax: Axes, graph: RegionGraph, values: np.ndarray, label: str) -> None:
+    """Edges in the colors of their weights, heavy ones on top, and nodes in the mean colors of their regions."""
+    centers = graph.centroids.cpu().flip(1).numpy()  # (M, 2) as x, y
+    order = np.argsort(values, kind="stable")
+    if len(order):
+        high = float(np.quantile(values, 0.98)) or 1.0
+        lines = LineCollection(
+            list(centers[graph.edges.cpu().numpy()[order]]), array=values[order], cmap="viridis", linewidths=1.8
+        )
+        lines.set_clim(min(0.0, float(values.min())), high)
+        ax.add_collection(lines)
+        ax.figure.colorbar(lines, ax=ax, label=label, shrink=0.8)
+    colors = graph.colors.cpu().numpy()
+    is_color = colors.shape[1] == 3 and len(colors) and colors.min() >= 0 and colors.max() <= 1
+    ax.scatter(
+        centers[:, 0],
+        centers[:, 1],
+        s=16,
+        c=colors if is_color else "white",
+        edgecolors="black",
+        linewidths=0.6,
+        zorder=3,
     )
 
 

@@ -13,6 +13,7 @@ from seglab import datasets, drawing, plot
 from seglab.labels import colors
 from seglab.methods import KMeans
 from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Scatter
+from seglab.region_graph import region_graph
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +247,26 @@ def test_importing_the_look_does_not_import_widgets():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     assert drawing.draw is plot.draw
+
+
+def test_a_region_graph_is_drawn_with_a_dot_for_each_region_and_a_line_for_each_edge(scene):
+    graph = region_graph(scene.instances, scene.image)
+    ax = plot.show_graph(scene.instances, scene.image)
+    lines, dots = ax.collections
+    assert len(lines.get_segments()) == len(graph.edges) > 0
+    np.testing.assert_allclose(np.sort(lines.get_array()), np.sort(graph.differences.numpy()))
+    np.testing.assert_allclose(dots.get_offsets(), graph.centroids.flip(1).numpy())
+    assert len(ax.figure.axes) == 2  # the scale
+    assert ax.figure.axes[1].get_ylabel() == "difference of mean colors"
+
+
+def test_a_region_graph_takes_weights_and_an_axes(scene):
+    graph = region_graph(scene.instances, scene.image)
+    ax = plt.figure().add_subplot()
+    assert plot.show_graph(graph, scene.image, weights=graph.strengths, title="strengths", ax=ax) is ax
+    assert ax.get_title() == "strengths"
+    np.testing.assert_allclose(np.sort(ax.collections[0].get_array()), np.sort(graph.strengths.numpy()))
+    with pytest.raises(ValueError, match="edges and weights"):
+        plot.show_graph(graph, scene.image, weights=[1.0])
+    alone = plot.show_graph(torch.zeros(24, 36, dtype=torch.int64), scene.image)
+    assert len(alone.collections) == 1

@@ -38,10 +38,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Imports go to the same line or to a line above, never down.
 LAYERS = (
     ("params", "panels", "image", "labels", "features", "kernels"),
-    ("segmenter", "hierarchy"),
+    ("segmenter", "hierarchy", "region_graph"),
     ("methods", "networks", "metrics", "datasets"),
     ("drawing", "plot", "animation"),
-    ("widgets", "exercises", "benchmark", "cli", "_batch", "__main__"),
+    ("widgets", "exercises", "benchmark", "cli", "_batch", "_cli_evaluate", "_cli_benchmark", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 EXCEPTIONS = {("seglab.segmenter", "seglab.methods")}  # finding all methods means importing the package that has them

@@ -3,8 +3,8 @@
 #
 # A picture is pixels *and who is next to whom*. Draw a line between any two neighbors, write on it how different they
 # are, and segmentation becomes a question about lines: which may stay, and which must be cut? Two classic answers.
-# **Felzenszwalb and Huttenlocher** join, lightest line first, and stop where there is a boundary. **Shi and Malik** cut,
-# where the least is lost.
+# **Felzenszwalb and Huttenlocher** join, lightest line first, and stop where there is a boundary. **Shi and Malik**
+# cut, where the least is lost.
 #
 # **After this chapter you can**
 #
@@ -37,10 +37,11 @@ from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 
 from seglab import metrics
 from seglab.exercises import check
-from seglab.labels import adjacency, count_labels, mean_color, relabel, segment_means, segment_sizes
+from seglab.labels import count_labels, mean_color, relabel, segment_means, segment_sizes
 from seglab.methods import SLIC
 from seglab.methods.felzenszwalb import grid_edges
 from seglab.methods.normalized_cuts import eigenvectors, ncut_value, normalized_cut, pixel_affinity
+from seglab.region_graph import merge_hierarchical, region_graph
 from seglab.widgets import compare, explore, step_through
 
 # %% [markdown]
@@ -57,8 +58,9 @@ plot.show(tiny, annotate=False, size=3)
 print((tiny * 255).round().int().numpy())
 
 # %% [markdown]
-# The right end of the bright half is darker than the inner end of the dark one: no threshold does. What tells the halves
-# apart is no gray value but a *difference between neighbors*. That is a property of edges, so give the picture edges.
+# The right end of the bright half is darker than the inner end of the dark one: no threshold does. What tells the
+# halves apart is no gray value but a *difference between neighbors*. That is a property of edges, so give the picture
+# edges.
 
 # %%
 edges = grid_edges(tiny[None], connectivity=4)
@@ -93,7 +95,8 @@ plot.show(tiny, joined.labels, cut.labels, overlay=False, annotate=False, size=2
 # loses $\mathrm{cut}(A, B) = \sum_{i \in A, j \in B} w_{ij}$. The least cut is nearly always a single pixel with few,
 # weak edges. So divide by all the weight that each side has, $\mathrm{assoc}(A, V) = \sum_{i \in A, j \in V} w_{ij}$:
 #
-# $$\mathrm{Ncut}(A, B) = \frac{\mathrm{cut}(A, B)}{\mathrm{assoc}(A, V)} + \frac{\mathrm{cut}(A, B)}{\mathrm{assoc}(B, V)}.$$
+# $$\mathrm{Ncut}(A, B)
+# = \frac{\mathrm{cut}(A, B)}{\mathrm{assoc}(A, V)} + \frac{\mathrm{cut}(A, B)}{\mathrm{assoc}(B, V)}.$$
 #
 # | symbol | in the code | meaning |
 # |---|---|---|
@@ -134,9 +137,9 @@ assert torch.equal(relabel(torch.tensor(by_sets).reshape(tiny.shape)), joined.la
 print(f"{len(set(by_sets))} regions, as by seglab")
 
 # %% [markdown]
-# Each join rewrites all pixels of both sets: for large regions that is slow. **Second rung: a forest.** Each pixel knows
-# one other pixel of its region, its *parent*; the last of the chain, the *root*, stands for the region and holds its
-# size and `internal`. To join is to hang one root below another: one assignment, whatever the sizes.
+# Each join rewrites all pixels of both sets: for large regions that is slow. **Second rung: a forest.** Each pixel
+# knows one other pixel of its region, its *parent*; the last of the chain, the *root*, stands for the region and holds
+# its size and `internal`. To join is to hang one root below another: one assignment, whatever the sizes.
 
 
 # %%
@@ -187,9 +190,9 @@ plot.show(*found.values(), titles=list(found), size=3.2)
 # %% [markdown]
 # ## Build it: cutting
 #
-# **Why not the least cut?** Take the tiny picture with weights $w_{ij} = e^{-(I_i - I_j)^2 / \sigma^2}$ between neighbors.
-# Which cut is the cheapest: between two columns, and which, or one that takes off a corner pixel? Once with a strict
-# $\sigma$, once with a lenient one.
+# **Why not the least cut?** Take the tiny picture with weights $w_{ij} = e^{-(I_i - I_j)^2 / \sigma^2}$ between
+# neighbors. Which cut is the cheapest: between two columns, and which, or one that takes off a corner pixel? Once with
+# a strict $\sigma$, once with a lenient one.
 
 # %%
 i, j = grid_edges(tiny[None], 4).pairs(slice(None)).unbind(1)
@@ -217,8 +220,8 @@ for sigma in (20, 60):
         print(f"    {name:15}  cut {cut:5.2f}   Ncut {ncut:.3f}")
 
 # %% [markdown]
-# Strict, the middle is the cheapest either way. Lenient, the plain cut prefers the corner: it has only two edges, and the
-# middle six. Ncut sees that the corner pixel loses *all that it has*, and stays with the middle.
+# Strict, the middle is the cheapest either way. Lenient, the plain cut prefers the corner: it has only two edges, and
+# the middle six. Ncut sees that the corner pixel loses *all that it has*, and stays with the middle.
 #
 # **From sets to vectors.** Give the nodes of $A$ the value $1$ and those of $B$ the value $-b$, with $b$ such that
 # $y^\top D\, 1 = 0$. A short calculation (Shi and Malik, section 2.1) turns Ncut into a quotient:
@@ -281,11 +284,11 @@ begin = time.perf_counter()
 values, vectors = eigenvectors(affinity, 6)
 print(f"{n} nodes, {affinity.nnz / n**2:.2%} of W is not 0; six eigenvectors in {time.perf_counter() - begin:.2f} s")
 pictures = [v.reshape(small.shape[1:]) for v in vectors.T[1:]]
-plot.show(small, *pictures, titles=["picture", *(f"λ = {v:.4f}" for v in values[1:])], cols=3, size=3)
+plot.show(small, *pictures, titles=["picture", *(f"λ = {v:.1e}" for v in values[1:])], cols=3, size=3)
 
 # %% [markdown]
-# Read them as drawings: each is nearly flat inside things and steps between them. A grouping of the picture is in there
-# without any labels yet. Two ways to get them out:
+# Read them as drawings: each is nearly flat inside things and steps between them. Some show a whole thing, one shows a
+# speck that is nearly alone. A grouping of the picture is in there, without any labels yet. Two ways to get them out:
 #
 # - **recursive**: cut by the second eigenvector, then do the same with each side, always where it costs least;
 # - **k-way**: take $K$ eigenvectors at once; each pixel has $K$ numbers. Turn (rotate) them until each pixel has nearly
@@ -308,9 +311,9 @@ step_through(Felzenszwalb(scale=300), datasets.photo("coffee", max_side=240))
 # %% [markdown]
 # <details><summary>Where?</summary>
 #
-# Where the picture is even: the dark of the saucer, the inside of the cup. The rim's heavy edges come last, and by then
-# the regions on its two sides are large, have no credit left, and do not join. The last steps look at small regions
-# alone.
+# All over at first, by pairs, and large ones where the picture is even: the dark of the saucer, the inside of the cup.
+# The rim's heavy edges come last, and by then the regions on its two sides are large, have no credit left, and do not
+# join. The last steps look at small regions alone.
 # </details>
 #
 # And the forest itself, on the tiny picture: each line is an edge that has joined two regions.
@@ -340,11 +343,12 @@ plot.sweep(Felzenszwalb(), coffee, "scale", [50, 200, 800, 3000], size=2.6)
 plot.sweep(Felzenszwalb(scale=300, min_size=1), coffee, "sigma", [0, 0.5, 1, 2.5], size=2.6)
 
 # %% [markdown]
-# Regions at a large `scale` need not be unions of those at a small one. `hierarchy` makes them so: it goes on from
-# where the smaller scale has ended.
+# Regions at a large `scale` need not be unions of those at a small one. `hierarchy` makes them so: its next level joins
+# the *regions* of the last, by the distance of their mean colors. (Then a scale has to be far larger to have an effect:
+# a region of a thousand pixels has a thousandth of the credit.)
 
 # %%
-scales = [50, 200, 800, 3000]
+scales = [100, 3000, 30_000, 200_000]
 tree = Felzenszwalb().hierarchy(coffee, scales)
 cuts = [tree.cut(scale) for scale in scales]
 plot.show(*(mean_color(labels, coffee) for labels in cuts), cols=4, size=2.6,
@@ -370,11 +374,23 @@ explore(Felzenszwalb(), {name: datasets.photo(name, max_side=240) for name in ("
 
 # %%
 superpixels = SLIC(n_segments=250).segment(coffee).labels
-graph = adjacency(superpixels)
-means = segment_means(superpixels, coffee)
-difference = (means[graph.edges[:, 0]] - means[graph.edges[:, 1]]).norm(dim=1)
-print(f"{count_labels(superpixels)} nodes, {len(graph.edges)} edges")
-print(f"mean colors differ by {difference.min():.3f} to {difference.max():.2f}")
+graph = region_graph(superpixels, coffee)
+print(graph)
+plot.show_graph(graph, coffee, size=6);
+
+# %% [markdown]
+# **Merge hierarchically.** Join the lightest edge, compute the new region's mean color and the weights of its edges,
+# join the lightest again, and so on, until one region is left. What it costs to join is a choice; here by how much the
+# squared error of the painted picture grows (Ward). All those merges are one tree, which is then cut at any number:
+
+# %%
+tree = merge_hierarchical(superpixels, coffee, "ward")
+numbers = (100, 30, 10, 4)
+plot.show(*(mean_color(tree.cut_to(n), coffee) for n in numbers), cols=4, size=2.6,
+          titles=[f"{n} regions" for n in numbers])
+
+# %% [markdown]
+# Unlike the single pass above, each merge compares whole *regions*, as they are by then.
 
 # %% [markdown]
 # scikit-image's `cut_normalized` is what one would pick otherwise. It takes a threshold for Ncut instead of a number of
@@ -415,8 +431,9 @@ for name, picture in pictures.items():
 # %% [markdown]
 # ### Agreement with scikit-image
 #
-# The same picture, the same parameters. Its program joins where $w$ is strictly less than the limit, ours, as the paper,
-# also where it is equal; and edges of equal weight come in another order. On a picture without ties nothing differs.
+# The same picture, the same parameters. Its program joins where $w$ is strictly less than the limit, ours, as the
+# paper, also where it is equal; and edges of equal weight come in another order. On a picture without ties nothing
+# differs.
 
 # %%
 no_ties = (coffee + 0.02 * torch.rand(coffee.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
@@ -441,12 +458,13 @@ field = torch.cat([ramp, torch.ones(60, 60)], dim=1)[None]
 spot = field.clone()
 spot[:, 20:40, 20:40] += 0.06
 shown = [Felzenszwalb(scale=300, sigma=0).segment(x.clamp(0, 1)) for x in (field, spot)]
-plot.show(field, shown[0], spot, shown[1], cols=4, size=2.6, titles=["a ramp", "", "and a faint square", ""])
+plot.show(field, shown[0], spot, shown[1], cols=4, size=2.6,
+          titles=["a ramp", "its segments", "and a faint square", "its segments"])
 
 # %% [markdown]
 # *Cause.* Black and white are one region: it took no heavy edge to get from one to the other. A region may be as uneven
 # as it likes, as long as it is so gradually. That is what we wanted in the first picture of this chapter, and not here.
-# *Cure:* compare regions, not only their nearest pixels (merging by mean color, chapter 07).
+# *Cure:* compare regions, not only their nearest pixels, as `merge_hierarchical` does.
 #
 # **2 · Scale is no size.** A large `scale` does not mean large regions only: small things of high contrast stay, and
 # fringes along edges are such things.
@@ -493,8 +511,8 @@ for side in (40, 60, 90):
 # - A picture is a **graph**: nodes are pixels or regions, edges join neighbors, weights say how different or alike.
 # - **Felzenszwalb–Huttenlocher** sorts the edges and joins, unless the lightest edge between two regions is heavier
 #   than the heaviest within one of them plus $k / |C|$. One sort, one pass, a forest.
-# - The least cut cuts off single pixels. **Ncut** divides by what each side has; relaxed to real values, it is the second
-#   eigenvector of $(D - W)y = \lambda D y$.
+# - The least cut cuts off single pixels. **Ncut** divides by what each side has; relaxed to real values, it is the
+#   second eigenvector of $(D - W)y = \lambda D y$.
 # - The first adapts to how even a region is, and leaks through gradual changes; the second sees the whole picture at
 #   once, and cuts even things in equal parts.
 #
@@ -503,8 +521,9 @@ for side in (40, 60, 90):
 # %% [markdown]
 # ## Exercises
 #
-# **08.1 Join or not?** Region $A$ has 10 pixels and an internal difference of 12, region $B$ 5 pixels and 4. The lightest
-# edge between them weighs 20. Return the limit for $k = 60$, whether they join, and the smallest $k$ for which they do.
+# **08.1 Join or not?** Region $A$ has 10 pixels and an internal difference of 12, region $B$ 5 pixels and 4. The
+# lightest edge between them weighs 20. Return the limit for $k = 60$, whether they join, and the smallest $k$ for which
+# they do.
 
 # %% tags=["exercise"]
 def join_or_not():
