@@ -81,9 +81,9 @@ plot.show(coffee, result, size=3.6, titles=["picture", "region growing from two 
 #
 # $$P(R_i) \text{ holds for each region}, \qquad P(R_i \cup R_j) \text{ holds for no two neighbors.}$$
 #
-# The first alone is easy (take each pixel for itself), so is the second (take all). Both together do not decide it: many
-# partitions satisfy them, and *which* is found depends on where one begins and who comes first. There is no energy that
-# goes down, and no best solution; there is a promise that can be checked.
+# The first alone is easy (take each pixel for itself), so is the second (take all). Both together do not decide it:
+# many partitions satisfy them, and *which* is found depends on where one begins and who comes first. There is no energy
+# that goes down, and no best solution; there is a promise that can be checked.
 #
 # **Growing** takes a pixel $x$ at the rim of a region with mean $m$ if $\lVert x - m \rVert \le \tau$.
 # **Splitting** cuts a block into four if $P$ fails, with $P$ for example: *the standard deviation is at most* $\tau$.
@@ -102,8 +102,8 @@ plot.show(coffee, result, size=3.6, titles=["picture", "region growing from two 
 #
 # ### Growing
 #
-# **First rung: a queue**, as a child would do it. Take a pixel from the queue; ask each of its four neighbors whether it
-# is like the *seed*; who is, joins and queues up.
+# **First rung: a queue**, as a child would do it. Take a pixel from the queue; ask each of its four neighbors whether
+# it is like the *seed*; who is, joins and queues up.
 
 
 # %%
@@ -123,6 +123,7 @@ def grow_by_queue(image, seed, threshold):
     return region
 
 
+# %%
 by_queue = grow_by_queue(twins.image, (1, 1), 0.1)
 print(by_queue.int())
 
@@ -167,7 +168,8 @@ for criterion in ("seed", "mean"):
     by_hand = grow_in_waves(small, seed, 0.15, running=criterion == "mean")
     package = RegionGrowing(seeds=[seed], threshold=0.15, criterion=criterion, color_space="rgb").segment(small)
     assert (by_hand == (package.labels == 0)).float().mean() > 0.995
-    print(f"compared with the {criterion}: {int(by_hand.sum())} pixels; the package: {int((package.labels == 0).sum())}")
+    counts = int(by_hand.sum()), int((package.labels == 0).sum())
+    print(f"compared with the {criterion}: {counts[0]} pixels; the package: {counts[1]}")
 
 # %% [markdown]
 # The package looks only at the *frontier*, not at the whole picture in each wave: the work is that of the pixels that
@@ -194,8 +196,8 @@ boxes = split_by_recursion(coins[0].double(), 0.08, 0, 0, 128, 128)
 print(f"{len(boxes)} blocks; the first three: {sorted(boxes)[:3]}")
 
 # %% [markdown]
-# **Second rung: all blocks of one depth at once.** They make a grid. Their means and mean squares are sums over pairs of
-# rows and columns of the grid below: each pixel is looked at once, however deep the tree.
+# **Second rung: all blocks of one depth at once.** They make a grid. Their means and mean squares are sums over pairs
+# of rows and columns of the grid below: each pixel is looked at once, however deep the tree.
 
 
 # %%
@@ -318,8 +320,8 @@ plot.show(*grown_at, cols=5, size=2.2, annotate=False, titles=[f"threshold = {ta
           captions=[f"{(r.labels == 0).float().mean():.1%} taken" for r in grown_at])
 
 # %% [markdown]
-# **`criterion`**, the seed or the mean; **`connectivity`**, 4 or 8; **`order`**, waves or the most similar first. From a
-# seed on the wood, the criterion matters most: the mean has seen many grains, the seed is one of them.
+# **`criterion`**, the seed or the mean; **`connectivity`**, 4 or 8; **`order`**, waves or the most similar first. From
+# a seed on the wood, the criterion matters most: the mean has seen many grains, the seed is one of them.
 
 # %%
 variants = {"mean": {}, "seed": {"criterion": "seed"}, "8 neighbors": {"connectivity": 8},
@@ -335,17 +337,19 @@ plot.show(*found, cols=4, size=2.5, annotate=False, titles=list(variants),
 # %%
 predicates = {"std": 0.08, "range": 0.25, "share": 0.08}
 found = [SplitMerge(predicate=name, threshold=tau, min_block=2).segment(coffee) for name, tau in predicates.items()]
-plot.show(*(mean_color(r.labels, coffee) for r in found), size=3.2, captions=[f"{r.n_segments} segments" for r in found],
+plot.show(*(mean_color(r.labels, coffee) for r in found), size=3.2,
+          captions=[f"{r.n_segments} segments" for r in found],
           titles=[f"{name}, threshold = {tau}" for name, tau in predicates.items()])
 
 # %% [markdown]
-# **`min_block`**: with blocks down to one pixel, segments follow edges. Larger blocks leave stairs; and those that hold an
-# edge are neither halved nor, being uneven, joined to a neighbor. At 16 pixels hardly two are even together.
+# **`min_block`**: with blocks down to one pixel, segments follow edges. Larger blocks leave stairs; and those that hold
+# an edge are neither halved nor, being uneven, joined to a neighbor. At 16 pixels hardly two are even together.
 
 # %%
 found = [SplitMerge(threshold=0.08, min_block=least).segment(coffee) for least in (1, 4, 16)]
 plot.show(*(overlay(r.labels, coffee, alpha=0, boundary=yellow) for r in found), size=3.2,
-          titles=[f"min_block = {r.method.min_block}" for r in found], captions=[f"{len(r.state.tree.boxes)} blocks, {r.n_segments} segments" for r in found])
+          titles=[f"min_block = {r.method.min_block}" for r in found],
+          captions=[f"{len(r.state.tree.boxes)} blocks, {r.n_segments} segments" for r in found])
 
 # %% [markdown]
 # All of it at your fingertips, with seeds that are found, the most even places first. How many must be found until one
@@ -378,8 +382,8 @@ for tau in (0.08, 0.12, 0.16, 0.2, 0.25):
     print(f"split and merge, threshold {tau}: covering {metrics.segmentation_covering(truth, labels):.2f}")
 
 # %% [markdown]
-# Merging is what makes segments of blocks. But 0.16 was chosen by looking at the truth, and its neighbors are worse: one
-# picture, tuned, says what a method can do, not what it does. Chapter 01 says how to choose on other pictures.
+# Merging is what makes segments of blocks. But 0.16 was chosen by looking at the truth, and its neighbors are worse:
+# one picture, tuned, says what a method can do, not what it does. Chapter 01 says how to choose on other pictures.
 #
 # **Agreement with scikit-image.** Its `flood` with a tolerance is region growing from one seed, compared with the seed.
 
@@ -405,7 +409,8 @@ closed = gap.clone()
 gap[:, 11, 23:25] = 0.8
 slope = torch.linspace(0.2, 0.8, 48).expand(1, 24, 48).contiguous()
 tests = [(closed, "mean"), (gap, "mean"), (slope, "seed"), (slope, "mean")]
-outcomes = [RegionGrowing(seeds=[(12, 4)], threshold=0.25, criterion=c, color_space="gray").segment(x) for x, c in tests]
+outcomes = [RegionGrowing(seeds=[(12, 4)], threshold=0.25, criterion=criterion, color_space="gray").segment(x)
+            for x, criterion in tests]
 plot.show(*(x for x, _ in tests), *(r.labels for r in outcomes), cols=4, size=2.3, annotate=False, overlay=False,
           titles=["a wall", "a wall with a gap", "a slope: seed", "a slope: mean", *[""] * 4],
           captions=[""] * 4 + [f"{(r.labels == 0).float().mean():.0%} taken" for r in outcomes])
@@ -431,8 +436,8 @@ plot.show(*tables, cols=5, size=2.2, annotate=False, titles=[*(f"seed {s}" for s
 # region do no better: their common mean is like none of them. *Cures:* a region for each seed, joined afterwards; a
 # higher threshold, until it leaks.
 #
-# **3 · Who comes first.** With running means the order of joining changes the means, and so the result. Two seeds on the
-# saucer, right and left:
+# **3 · Who comes first.** With running means the order of joining changes the means, and so the result. Two seeds on
+# the saucer, right and left:
 
 # %%
 pair = [(75, 160), (60, 50)]
@@ -446,8 +451,9 @@ plot.show(*found["mean"], *found["seed"], cols=4, size=2.5, annotate=False,
           titles=[f"{criterion}, {order}" for criterion, order in product(found, orders)])
 
 # %% [markdown]
-# *Cause:* both regions leak into the table, and in waves the right one gets there while best first the left one does; no
-# objective says which result is better. *Cure:* compare with something that stays. Then only what both want depends on the order: here nothing.
+# *Cause:* both regions leak into the table, and in waves the right one gets there while best first the left one does;
+# no objective says which result is better. *Cure:* compare with something that stays. Then only what both want depends
+# on the order: here nothing.
 #
 # **4 · Blocks.** The same picture, cut off by a few pixels at the upper left: other halves, other blocks.
 
@@ -462,8 +468,8 @@ plot.show(*(SplitMerge(threshold=0.1, min_block=4).segment(x) for x in (coffee, 
           titles=["the picture", "without its first rows and columns"])
 
 # %% [markdown]
-# *Cause:* cuts lie at halves, whatever is there. Merging mends some of it, not the stairs. *Cures:* `min_block=1`, which
-# mends more; superpixels (chapter 06) instead of squares.
+# *Cause:* cuts lie at halves, whatever is there. Merging mends some of it, not the stairs. *Cures:* `min_block=1`,
+# which mends more; superpixels (chapter 06) instead of squares.
 #
 # **5 · Noise and texture.** No block of a texture is even until it is a few pixels small.
 
@@ -476,8 +482,8 @@ for sigma in (0.0, 0.05, 0.1, 0.2):
     print(f"noise {sigma:4}: segments at thresholds 0.06, 0.12, 0.24: {numbers}")
 
 # %% [markdown]
-# *Cause:* the predicate knows one threshold, and the noise does not ask. *Cure:* a threshold above the noise while it is
-# below the contrast; statistics of windows instead of pixels where the texture is what one looks for.
+# *Cause:* the predicate knows one threshold, and the noise does not ask. *Cure:* a threshold above the noise while it
+# is below the contrast; statistics of windows instead of pixels where the texture is what one looks for.
 
 # %% [markdown]
 # ## Summary
