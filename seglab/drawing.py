@@ -163,7 +163,7 @@ def _draw_histogram(ax: Axes, panel: Histogram) -> None:
     top, cut = _top(counts)
     ax.set_ylim(0, top)
     ax.set_xlabel(panel.x_label)
-    ax.set_ylabel("pixels (tallest cut)" if cut else "pixels")
+    ax.set_ylabel(f"{panel.y_label} (tallest cut)" if cut else panel.y_label)
     _legend(ax, bool(panel.curves) or bool(panel.marks))
 
 

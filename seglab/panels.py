@@ -46,6 +46,7 @@ class Histogram(Panel):
     curves: dict[str, Any] = field(default_factory=dict)
     marks: dict[str, float] = field(default_factory=dict)
     x_label: str = ""
+    y_label: str = "pixels"
 
 
 @dataclass(frozen=True, kw_only=True)

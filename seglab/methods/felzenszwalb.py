@@ -362,4 +362,5 @@ def _weight_histogram(state: FelzenszwalbState) -> Histogram:
         curves={"have joined regions": bars},
         marks=marks,
         x_label="difference of colors (levels of 0 to 255)",
+        y_label="edges",
     )

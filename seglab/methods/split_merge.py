@@ -288,5 +288,6 @@ def _evenness(state: SplitMergeState) -> tuple[Histogram, ...]:
             counts=torch.histc(measure.float().cpu().clamp(max=high), 40, 0, high),
             marks={"threshold": limit},
             x_label=label,
+            y_label="blocks",
         ),
     )

@@ -474,6 +474,7 @@ def test_shows_the_forest_of_a_small_picture_and_the_difference_within_regions_o
     assert isinstance(forest, Lines)
     assert isinstance(weights, Histogram)
     assert len(forest.lines) == 64 - small[-1].n_regions
+    assert weights.y_label == "edges"
     internal, weights = large[2].panels(large.image)
     assert isinstance(internal, Picture)
     assert internal.values.shape == (40, 50)
