@@ -5,7 +5,8 @@ A method declares each field once, with its default, its useful range and one li
     n_clusters: int = param(5, low=2, high=20, valid="[1, inf)", help="number of clusters K")
 
 Sliders, command-line options, benchmark sweeps and error messages are all derived from that description. A field
-that is not declared by `param` is data (given starting centers, clicked seeds): no control is made for it.
+that is not declared by `param` is data (given starting centers): no control is made for it. Where the data are pixels,
+``field(default=None, metadata={"points": True})``, the explorer takes clicks on the picture.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Interval", "Param", "param", "parameters"]
+__all__ = ["Interval", "Param", "param", "parameters", "points_name"]
 
 _KEY = "seglab"
 
@@ -260,6 +261,18 @@ def parameters(method: Any) -> tuple[Param, ...]:
     """
     cls = method if isinstance(method, type) else type(method)
     return _describe(cls)
+
+
+def points_name(method: Any) -> str:
+    """The field of a method that takes pixels (row, column) of the picture, or nothing; takes the class or an instance.
+
+    Examples
+    --------
+    >>> from seglab.methods import KMeans, RegionGrowing
+    >>> points_name(RegionGrowing), points_name(KMeans)
+    ('seeds', '')
+    """
+    return next((field.name for field in dataclasses.fields(method) if field.metadata.get("points")), "")
 
 
 _CACHE: dict[type, tuple[Param, ...]] = {}

@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from seglab.image import as_image
 from seglab.labels import count_labels, overlay, to_png
-from seglab.params import parameters
+from seglab.params import parameters, points_name
 
 if TYPE_CHECKING:
     from seglab.panels import Panel
@@ -343,7 +343,7 @@ class Segmenter(ABC, Generic[S]):
         return state
 
     def code(self) -> str:
-        """The call that makes this method: only what differs from the defaults.
+        """The call that makes this method: only what differs from the defaults, and the points that it was given.
 
         Examples
         --------
@@ -352,6 +352,9 @@ class Segmenter(ABC, Generic[S]):
         'KMeans(n_clusters=8)'
         """
         given = [f"{p.name}={getattr(self, p.name)!r}" for p in parameters(self) if getattr(self, p.name) != p.default]
+        name = points_name(self)
+        if name and isinstance(getattr(self, name), tuple):
+            given.append(f"{name}={list(getattr(self, name))}")
         return f"{type(self).__name__}({', '.join(given)})"
 
 

@@ -291,7 +291,7 @@ step_through(SLIC(n_segments=60), datasets.photo("coffee", max_side=240))
 #
 # Away from it. The center has one color, red or white, after the first step mostly that of the larger half. Pixels of
 # the other color are far off in $D$ and go to the neighbor. What is left lies on one side of the rim, and so does its
-# mean. In even places nothing pulls, and the centers hardly leave their grid.
+# mean. (Most do so, not all: neighbors compete, and pull it along.)
 # </details>
 
 # %% [markdown]
@@ -400,13 +400,13 @@ for ax, name in zip(axes, wanted, strict=True):
     for (family, row), color, marker in zip(scores.items(), PALETTE, "sov^D", strict=False):
         ax.plot([s.n_segments for s in row], [getattr(s, name) for s in row], color=color, marker=marker, label=family)
     ax.set(xscale="log", title=name.replace("_", " "), xlabel="superpixels")
-axes[0].legend();
+axes[1].legend();
 
 # %% [markdown]
-# Read them from left to right. **Recall, leaks, variation**: methods that may make a superpixel of any shape and size
-# follow the picture best. **Compactness**: that is what they pay with. SLIC stands between them and the grid, which
-# shows what is had for nothing. Nobody wins all four; what comes next decides. A graph of neighbors or a pooling layer
-# wants pieces of one size; a mask that is to be exact wants recall.
+# Read them from left to right. **Recall, leaks, variation**: those whose pieces may have any shape, mean shift and SLIC
+# with little compactness, follow the picture best; SLICO, which keeps its pieces compact, less; the grid shows what is
+# had for nothing. **Compactness**: the other way around. Nobody wins all four; what comes next decides. A graph of
+# neighbors or a pooling layer wants pieces of one size; a mask that is to be exact wants recall.
 
 # %% [markdown]
 # ### Beside scikit-image

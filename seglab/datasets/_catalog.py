@@ -30,6 +30,21 @@ SOURCES: dict[str, Source] = {
             "IEEE TPAMI 33(5):898-916, 2011. doi:10.1109/TPAMI.2010.161"
         ),
     ),
+    "squeezenet": Source(
+        name="squeezenet",
+        title="SqueezeNet v1.0, compressed",
+        about="the weights of a classifier of 1000 kinds of object, as its authors compressed them",
+        folder="squeezenet",
+        url="https://github.com/songhan/SqueezeNet-Deep-Compression/archive/fb13faa2cf121ced9999f8a9d538ec6c56084733.zip",
+        inside="",
+        checksums=_HERE / "squeezenet.sha256",
+        n_bytes=675_763,
+        terms="BSD 2-clause",
+        citation=(
+            "F. N. Iandola, S. Han, M. W. Moskewicz, K. Ashraf, W. J. Dally, K. Keutzer. SqueezeNet: AlexNet-level "
+            "accuracy with 50x fewer parameters and <0.5MB model size. 2016. arXiv:1602.07360"
+        ),
+    ),
 }
 
 
@@ -89,7 +104,7 @@ def list_datasets(
     Examples
     --------
     >>> [info.name for info in list_datasets()]
-    ['bsds500']
+    ['bsds500', 'squeezenet']
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglab.labels import neighbor_views
+from seglab.labels import adjacency, neighbor_views, segment_means
 
-__all__ = ["Edges", "absorb", "gaussian_taps", "grid_edges", "join", "nearest_edges", "roots", "smooth"]
+__all__ = ["Edges", "absorb", "gaussian_taps", "grid_edges", "join", "nearest_edges", "region_edges", "roots", "smooth"]
 
 _BITS = 11  # of a digit at most: so many heaps that writing to all of them in turn stays fast
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Edges:
     """The edges of a picture's graph, lightest first.
 
@@ -150,6 +150,15 @@ def grid_edges(image: Tensor, connectivity: Literal[4, 8] = 8) -> Edges:
         weights, order = torch.sort(_roots_of(torch.cat(squares)), stable=True)
         codes = codes[order]
     return Edges(weights=weights, codes=codes, ends=none, shape=(height, width))
+
+
+def region_edges(labels: Tensor, image: Tensor, connectivity: Literal[4, 8] = 8) -> Edges:
+    """Join each region of a label map (H, W) with its neighbors; the weight is the distance of their mean colors."""
+    pairs = adjacency(labels, connectivity).edges
+    means = segment_means(labels, image)
+    apart = _roots_of((means[pairs[:, 0]] - means[pairs[:, 1]]).square().sum(1))
+    weights, order = torch.sort(apart, stable=True)
+    return Edges(weights, order.to(torch.int32), pairs.to(torch.int32), tuple(labels.shape))  # type: ignore[arg-type]
 
 
 def _roots_of(squares: Tensor) -> Tensor:
@@ -367,7 +376,7 @@ def _join_loop(
             i, j = j, i
         parent[j] = i
         size[i] += size[j]
-        internal[i] = max(internal[i], internal[j], weights[e])  # the last, unless edges are passed over again
+        internal[i] = weights[e]  # edges come lightest first: the heaviest of the tree is its last
         joined[n] = e
         n += 1
     return n

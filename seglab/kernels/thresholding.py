@@ -56,9 +56,15 @@ def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
     counts = level_counts(gray)
     if counts is None:
         return range_histogram(gray, n_bins)
-    used = counts.nonzero()[:, 0].tolist()
-    centers = torch.arange(used[0], used[-1] + 1, dtype=torch.float64, device=gray.device).div_(255)
-    return counts[used[0] : used[-1] + 1].double(), centers
+    used = np.flatnonzero(counts.cpu().numpy())
+    present = slice(int(used[0]), int(used[-1]) + 1)
+    return counts[present].double(), _levels(gray.device)[present]
+
+
+@functools.cache
+def _levels(device: torch.device) -> Tensor:
+    """0/255, 1/255, …, 1."""
+    return torch.arange(256, dtype=torch.float64, device=device) / 255
 
 
 def level_counts(gray: Tensor) -> Tensor | None:
@@ -72,8 +78,12 @@ def level_counts(gray: Tensor) -> Tensor | None:
     (tensor([  0,  51, 255]), None)
     """
     if _is_plain(gray):
-        tables = np.zeros((4, 256), np.int64)
-        return torch.from_numpy(tables.sum(0)) if _compiled(_level_loop)(gray.numpy().reshape(-1), tables) else None
+        tables = np.zeros((4, 256), np.uint32)
+        return (
+            torch.from_numpy(tables.sum(0, np.int64))
+            if _compiled(_level_loop)(gray.numpy().reshape(-1), tables)
+            else None
+        )
     levels = gray * 255
     whole = levels.to(torch.uint8)
     return torch.bincount(whole.flatten(), minlength=256) if levels.frac_().amax() == 0 else None
@@ -130,11 +140,18 @@ def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
     >>> otsu_curve(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
     [0.25, 0.25]
     """
-    sizes = counts.cumsum(0, dtype=torch.float64)
-    sums = (counts * centers.double()).cumsum(0)
+    counts, centers = counts.double(), centers.double()
+    if counts.device.type == "cpu":
+        return torch.from_numpy(_curve(counts.numpy(), centers.numpy()))  # for so few numbers, several times faster
+    return _curve(counts, centers)
+
+
+def _curve(counts: Any, centers: Any) -> Any:
+    """`otsu_curve` of tensors or of arrays."""
+    sizes, sums = counts.cumsum(0), (counts * centers).cumsum(0)
     n, omega = sizes[-1], sizes[:-1] / sizes[-1]  # ω₀
-    shortfall = sums[-1] * omega - sums[:-1]  # n ω₀(μ − μ₀) = n ω₀ω₁(μ₁ − μ₀)
-    return shortfall.div_(n).square_() / (omega * (1 - omega))
+    shortfall = (sums[-1] * omega - sums[:-1]) / n  # ω₀(μ − μ₀) = ω₀ω₁(μ₁ − μ₀)
+    return shortfall * shortfall / (omega * (1 - omega))
 
 
 def class_scores(counts: Tensor, centers: Tensor) -> Tensor:
@@ -306,9 +323,10 @@ def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
 def _level_loop(values: np.ndarray, tables: np.ndarray) -> bool:
     """Count the levels of 8-bit values; False at the first piece that holds another value.
 
-    Counts in four tables (4, 256) in turn: where neighbors are alike, none waits for the one before.
+    Reads eight levels as one word, and counts in four tables (4, 256) in turn: where neighbors are alike, none waits
+    for the one before.
     """
-    levels = np.empty(2048, np.uint8)
+    levels, one, byte = np.empty(2048, np.uint8), np.uint32(1), np.uint64(255)
     for start in range(0, len(values), len(levels)):
         piece = values[start : start + len(levels)]
         others = np.int32(0)
@@ -319,14 +337,13 @@ def _level_loop(values: np.ndarray, tables: np.ndarray) -> bool:
             others += np.int32(np.float32(level) != scaled)  # a sum, because that vectorizes
         if others:
             return False
-        whole = len(piece) - len(piece) % 4
-        for i in range(0, whole, 4):
-            tables[0, levels[i]] += 1
-            tables[1, levels[i + 1]] += 1
-            tables[2, levels[i + 2]] += 1
-            tables[3, levels[i + 3]] += 1
-        for i in range(whole, len(piece)):
-            tables[0, levels[i]] += 1
+        words = levels[: len(piece) // 8 * 8].view(np.uint64)
+        for i in range(len(words)):
+            word = words[i]
+            for k in range(8):
+                tables[k & 3, word >> np.uint64(8 * k) & byte] += one
+        for i in range(8 * len(words), len(piece)):
+            tables[0, levels[i]] += one
     return True
 
 

@@ -155,7 +155,8 @@ class RegionGrowing(Segmenter[RegionGrowingState], name="region_growing"):
         Best first, a step is this part of the picture. It makes no difference to the result.
     seeds
         Where regions begin: a list of (row, column), each a region of its own, or a label map (H, W) with −1 where
-        there is no seed. Data, not a hyper-parameter: no control is made for it.
+        there is no seed. Data, not a hyper-parameter: no slider is made for it, but the explorer takes clicks on the
+        picture as seeds.
 
     Notes
     -----
@@ -232,13 +233,6 @@ class RegionGrowing(Segmenter[RegionGrowingState], name="region_growing"):
         except KeyboardInterrupt:
             pass
         return state
-
-    def code(self) -> str:
-        """The call that makes this method, seeds included where they are points."""
-        call = super().code()
-        if not isinstance(self.seeds, tuple):
-            return call
-        return f"{call[:-1]}{', ' if call[-2] != '(' else ''}seeds={list(self.seeds)})"
 
     def _waves(self, state: RegionGrowingState, enough: int) -> RegionGrowingState:
         """Waves until so many pixels have joined."""

@@ -11,6 +11,16 @@ from seglab.metrics.berkeley import (
     region_scores,
     region_scores_of_hierarchy,
 )
+from seglab.metrics.boundary import (
+    BoundaryBenchmark,
+    BoundaryScores,
+    boundary_benchmark,
+    boundary_f,
+    boundary_scores,
+    boundary_scores_of_contours,
+    format_official_boundaries,
+    match_boundaries,
+)
 from seglab.metrics.contingency import ContingencyTable, contingency_table
 from seglab.metrics.region import (
     adapted_rand_error,
@@ -18,6 +28,13 @@ from seglab.metrics.region import (
     rand_index,
     segmentation_covering,
     variation_of_information,
+)
+from seglab.metrics.segments import (
+    SegmentBenchmark,
+    SegmentScores,
+    segment_benchmark,
+    segment_f,
+    segment_scores,
 )
 from seglab.metrics.superpixel import (
     SuperpixelScores,
@@ -31,18 +48,28 @@ from seglab.metrics.superpixel import (
 )
 
 __all__ = [
+    "BoundaryBenchmark",
+    "BoundaryScores",
     "ContingencyTable",
     "RegionBenchmark",
     "RegionScores",
+    "SegmentBenchmark",
+    "SegmentScores",
     "SuperpixelScores",
     "achievable_segmentation_accuracy",
     "adapted_rand_error",
+    "boundary_benchmark",
+    "boundary_f",
     "boundary_precision",
     "boundary_recall",
+    "boundary_scores",
+    "boundary_scores_of_contours",
     "compactness",
     "contingency_table",
     "explained_variation",
     "format_official",
+    "format_official_boundaries",
+    "match_boundaries",
     "probabilistic_rand_index",
     "rand_index",
     "read_ground_truth",
@@ -51,6 +78,9 @@ __all__ = [
     "region_benchmark",
     "region_scores",
     "region_scores_of_hierarchy",
+    "segment_benchmark",
+    "segment_f",
+    "segment_scores",
     "segmentation_covering",
     "superpixel_scores",
     "undersegmentation_error",

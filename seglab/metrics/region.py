@@ -20,6 +20,7 @@ __all__ = [
     "best_overlaps",
     "best_overlaps_of_prediction",
     "contingency_table",
+    "overlaps",
     "probabilistic_rand_index",
     "rand_index",
     "rand_indices",
@@ -196,14 +197,14 @@ def adapted_rand_error(labels_true: Any, labels_pred: Any = None) -> float:
 def best_overlaps(table: ContingencyTable) -> Tensor:
     """(R,) float64: for each segment of the truths the largest |R ∩ S| / |R ∪ S| with a segment of the prediction."""
     best = torch.zeros(sum(table.n_true), dtype=torch.float64, device=table.counts.device)
-    return best.scatter_reduce_(0, table.true, _overlaps(table), "amax")
+    return best.scatter_reduce_(0, table.true, overlaps(table), "amax")
 
 
 def best_overlaps_of_prediction(table: ContingencyTable) -> Tensor:
     """(A, S) float64: the same the other way, for each truth and each segment of the prediction; 0 where unused."""
     best = torch.zeros(table.n_truths * table.n_pred, dtype=torch.float64, device=table.counts.device)
     cell = table.truth_of_entry * table.n_pred + table.pred
-    return best.scatter_reduce_(0, cell, _overlaps(table), "amax").view(table.n_truths, table.n_pred)
+    return best.scatter_reduce_(0, cell, overlaps(table), "amax").view(table.n_truths, table.n_pred)
 
 
 def rand_indices(table: ContingencyTable) -> Tensor:
@@ -242,7 +243,7 @@ def _sums_per_truth(table: ContingencyTable, f: Callable[[Tensor], Tensor]) -> t
     return both, none.index_add(0, table.truth_of, true), pred.sum(1)
 
 
-def _overlaps(table: ContingencyTable) -> Tensor:
+def overlaps(table: ContingencyTable) -> Tensor:
     """(E,) float64: intersection over union of the pairs of segments that meet."""
     n_pred = table.sizes_pred[table.truth_of_entry, table.pred]
     return table.counts.double() / (table.sizes_true[table.true] + n_pred - table.counts)

@@ -58,6 +58,43 @@ function makeNumber(about, send, { id, common, help, unit }) {
     } };
 }
 
+// Points for a method that takes them: clicks on the picture, and the same by keyboard.
+function makePoints(model, stage) {
+  const name = model.get("points_name"), one = name.replace(/s$/, "");
+  const id = freshId();
+  const marks = h("div", { class: "seglab-marks", role: "group", "aria-label": name });
+  stage.node.append(marks);
+  stage.node.classList.add("seglab-clicked");
+  stage.node.addEventListener("click", (event) => {
+    const box = stage.node.getBoundingClientRect();
+    model.send({ kind: "click", x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height,
+      serial: Number(stage.node.dataset.result) });
+  });
+  const count = h("span", { class: "seglab-points-count", role: "status", "aria-live": "polite" });
+  const button = (text, title, message) => h("button", { type: "button", title, "aria-label": title, onclick: () => model.send(message) }, text);
+  const undo = button("undo", `take back the last of the ${name}`, { kind: "undo" });
+  const clear = button("clear", `take back all ${name}`, { kind: "place", text: "" });
+  let told = ""; // Enter tells at once; leaving the field, only what is new
+  const place = () => { told = field.value; model.send({ kind: "place", text: told }); };
+  const field = h("input", { type: "text", id, spellcheck: "false", autocomplete: "off",
+    onchange: () => { if (field.value !== told) place(); },
+    onkeydown: (event) => { if (event.key === "Enter") place(); } });
+  const node = h("div", { class: "seglab-points", role: "group", "aria-label": name },
+    h("div", { class: "seglab-row" }, h("strong", {}, name[0].toUpperCase() + name.slice(1)), count, undo, clear),
+    h("div", { class: "seglab-help" }, "click the picture to place one"),
+    h("label", { for: id }, "or write row, column; row, column"), field);
+  const paint = () => {
+    const points = model.get("points"), width = model.get("width"), height = model.get("height");
+    marks.replaceChildren(...points.map(([row, col], k) => h("span", { class: "seglab-mark", role: "img",
+      "aria-label": `${one} ${k + 1}: row ${row}, column ${col}`,
+      style: `left: ${(100 * (col + 0.5)) / width}%; top: ${(100 * (row + 0.5)) / height}%` })));
+    setText(count, points.length ? `${points.length} ${points.length === 1 ? one : name}` : "none: found automatically");
+    undo.disabled = clear.disabled = !points.length;
+    told = field.value = points.map(([row, col]) => `${row}, ${col}`).join("; ");
+  };
+  return { node, paint };
+}
+
 function render({ model, el }) {
   const { on, stop } = listener(model);
   const node = root(el, "seglab-explorer", `${model.get("title")}, to explore`);
@@ -69,6 +106,7 @@ function render({ model, el }) {
   const note = h("div", { class: "seglab-note" });
   const look = lookControls(model);
   const plots = h("div", { class: "seglab-panels" });
+  const points = model.get("points_name") ? makePoints(model, stage) : null;
 
   // the parameters; values are sent together, the kernel takes the latest
   const send = (name, value) => { model.set("values", { ...model.get("values"), [name]: value }); model.save_changes(); };
@@ -106,6 +144,7 @@ function render({ model, el }) {
           h("span", { class: "seglab-pair" }, h("label", { for: pictureId }, "picture"), picture),
           model.get("upload") ? h("span", { class: "seglab-pair" }, h("label", { for: fileId }, "your own"), file) : null),
         h("div", { class: "seglab-controls" }, [...controls.values()].map((c) => c.node)),
+        points ? points.node : null,
         h("div", { class: "seglab-row" }, reset, copy, copied), code)));
 
   const paintPicture = () => {
@@ -138,11 +177,13 @@ function render({ model, el }) {
   const paintLook = () => { look.refresh(); stage.look(model.get("show"), model.get("alpha")); };
   on("change:serial", paintPicture);
   on("change:panels", paintPanels);
+  if (points) for (const name of ["points", "width", "height"]) on(`change:${name}`, points.paint);
   on("change:values", paintValues); on("change:enabled", paintValues);
   on("change:pictures", paintPictures); on("change:picture", paintPictures);
   for (const name of ["status", "error", "note", "code", "busy"]) on(`change:${name}`, paintText);
   on("change:show", paintLook); on("change:alpha", paintLook);
   paintPicture(); paintPanels(); paintPictures(); paintValues(); paintText(); paintLook();
+  if (points) points.paint();
   return () => { stop(); Object.values(urls).forEach(forget); };
 }
 export default { render };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from seglab import animation, plot
 from seglab.image import to_uint8
 from seglab.panels import Lines
-from seglab.params import Param, parameters
+from seglab.params import Param, parameters, points_name
 from seglab.segmenter import Segmentation, Segmenter, get_method
 from seglab.widgets import _pictures
 from seglab.widgets._base import Widget, front, shrink, shrunk_note
@@ -30,6 +31,9 @@ class Explorer(Widget):
     ----------
     values
         The parameters by name; assign a new dictionary, or use `set`.
+    points
+        For a method that takes points, such as the seeds of region growing: a list of (row, column), pixels of the
+        picture as it is computed (see ``max_side``). Clicks add to it, another picture empties it.
     picture, pictures
         The name of the picture that is looked at, and of those on offer.
     result
@@ -43,6 +47,8 @@ class Explorer(Widget):
     controls: Any = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     enabled = traitlets.Dict().tag(sync=True)
+    points: Any = traitlets.List(traitlets.Tuple(traitlets.CInt(), traitlets.CInt())).tag(sync=True)
+    points_name = traitlets.Unicode(help="what takes the points; empty where nothing does").tag(sync=True)
     pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
     picture = traitlets.Unicode().tag(sync=True)
     upload = traitlets.Bool(True).tag(sync=True)
@@ -76,18 +82,23 @@ class Explorer(Widget):
         self._result: Segmentation | None = None
         self._slots: dict[int, animation.Slot] = {}
         self._shown: _pictures.Source | None = None
+        self._since = 0  # the result with which it was first shown
         self._soon = Debouncer(self._compute, delay, later)
-        values = self._started()
+        values, name = self._started(), points_name(start)
+        points = getattr(start, name, None)
         super().__init__(
             title=start.title or start.name or type(start).__name__,
             controls=[describe(p) for p in parameters(start)],
             values=values,
             enabled=_enabled(start, values),
+            points_name=name,
+            points=list(points) if isinstance(points, tuple) else [],
             pictures=list(self.sources),
             picture=next(iter(self.sources)),
             **traits,
         )
-        self.observe(self._changed, ["values", "picture"])
+        self.observe(self._changed, ["values", "points"])
+        self.observe(self._looked_away, "picture")
         self._compute()
 
     def _started(self) -> dict[str, Any]:
@@ -98,9 +109,19 @@ class Explorer(Widget):
             self.enabled = _enabled(self.start, self.values)
             self._soon()
 
+    def _looked_away(self, change: Any = None) -> None:
+        with self.errors_shown():
+            if self.points:
+                self.points = []  # they were of the other picture; this asks for a result, too
+            else:
+                self._soon()
+
     @property
     def method(self) -> Segmenter:
         """The method with the values that are set; raises where they are not accepted."""
+        name = self.points_name
+        if name and (self.points or isinstance(getattr(self.start, name), tuple)):
+            return dataclasses.replace(self.start, **self.values, **{name: tuple(self.points) or None})
         return dataclasses.replace(self.start, **self.values)
 
     @property
@@ -127,15 +148,52 @@ class Explorer(Widget):
         self.sources[source.name] = source
         self.pictures = list(self.sources)
         if self.picture == name:  # the same name again, perhaps with other pixels
-            self._soon()
+            self._looked_away()
         self.picture = name
 
+    def click(self, x: float, y: float, serial: int | None = None) -> None:
+        """Add the pixel at the shares x and y of the shown picture's width and height, if it is not there already.
+
+        A click on a picture that has been replaced since, seen with the result ``serial``, is dropped.
+        """
+        stale = self._shown is not self.sources[self.picture] or (serial is not None and serial < self._since)
+        point = (_pixel(y, self.height), _pixel(x, self.width))
+        if self.points_name and not stale and point not in self.points:
+            self.points = [*self.points, point]
+
+    def place(self, text: str) -> None:
+        """Put points at the pixels that are written as ``"row, column; row, column"``; none where the text is empty.
+
+        Raises
+        ------
+        ValueError
+            The text is something else, or a pixel is outside the picture or there twice; the points stay as they were.
+        """
+        self._soon.flush()  # the size is that of the picture looked at
+        points = _parsed(text)
+        inside = points is not None and all(row < self.height and col < self.width for row, col in points)
+        if points is None or not inside or len(set(points)) < len(points):
+            raise ValueError(
+                f"{self.points_name}: write different pixels as row, column; row, column, with rows 0 to "
+                f"{self.height - 1} and columns 0 to {self.width - 1}; got {text[:60]!r}"
+            )
+        if points == self.points:
+            self._soon()  # an error that was told before goes
+        self.points = points
+
     def receive(self, content: dict[str, Any], buffers: list[memoryview]) -> None:
-        """Take a file or a reset from the browser."""
-        if content.get("kind") == "reset":
+        """Take a file, a reset or points from the browser."""
+        kind = content.get("kind")
+        if kind == "reset":
             self.reset()
-        elif content.get("kind") == "upload":
+        elif kind == "upload":
             self.add_picture(str(content["name"]), bytes(buffers[0]))
+        elif kind == "click":
+            self.click(float(content["x"]), float(content["y"]), int(content["serial"]))
+        elif kind == "place":
+            self.place(str(content["text"]))
+        elif kind == "undo":
+            self.points = self.points[:-1]
 
     def _compute(self) -> None:
         self.busy = True
@@ -156,7 +214,7 @@ class Explorer(Widget):
         said = list(result.state.panels(result.image))
         with self.hold_sync():
             if self._shown is not source:
-                self._shown = source
+                self._shown, self._since = source, self.serial + 1
                 self.base = animation.picture_png(picture)
                 self.height, self.width = picture.shape[-2:]
             self.fill = animation.fill_layer(labels)
@@ -185,7 +243,8 @@ class Explorer(Widget):
         if smaller:
             made.append(f"image = shrink(image, {self.max_side})  # as in the explorer: the picture is larger")
         data = [f.name for f in dataclasses.fields(cls) if f.name not in self.values]
-        other = [name for name in data if getattr(self.start, name) is not None]
+        written = self.points_name if self.points else ""
+        other = [name for name in data if getattr(method, name) is not None and name != written]
         last = f"result = {method.code()}.segment(image)"
         last += f"  # and {', '.join(other)} as you gave it" if other else ""
         return "\n".join([*imports, "", *made, last])
@@ -206,6 +265,19 @@ class Explorer(Widget):
 
 def _enabled(method: Segmenter, values: dict[str, Any]) -> dict[str, bool]:
     return {p.name: p.applies(values) for p in parameters(method)}
+
+
+def _pixel(share: float, n: int) -> int:
+    """Which of n pixels in a row lies at this share of their length."""
+    return min(max(int(share * n), 0), n - 1)
+
+
+def _parsed(text: str) -> list[tuple[int, int]] | None:
+    """The points of ``"row, column; row, column"``, or None where the text is something else."""
+    words = text.strip().removesuffix(";")
+    found = [re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", word) for word in words.split(";")] if words else []
+    pairs = [(int(match[1]), int(match[2])) for match in found if match]
+    return pairs if len(pairs) == len(found) else None
 
 
 def describe(p: Param) -> dict[str, Any]:
@@ -239,6 +311,8 @@ def explore(
     alpha: float = 0.5,
 ) -> Explorer:
     """Move a method's parameters and see the segmentation change.
+
+    Where a method takes points, such as the seeds of region growing, a click on the picture places one.
 
     Parameters
     ----------

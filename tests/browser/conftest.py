@@ -45,6 +45,11 @@ NOTEBOOKS = {
         "from seglab.methods import KMeans\nfrom seglab.widgets import explore\nexplorer = explore(KMeans, 'coins')\n"
         "explorer",
     ],
+    "seeds": [
+        SCENE,
+        "from seglab.methods import RegionGrowing\nfrom seglab.widgets import explore\n"
+        "explorer = explore(RegionGrowing(threshold=0.15), 'coins')\nexplorer",
+    ],
     "comparison": [
         SCENE,
         "from seglab.methods import KMeans, Thresholding\nfrom seglab.widgets import compare\n"

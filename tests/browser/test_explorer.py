@@ -88,3 +88,39 @@ def test_the_copied_code_makes_the_same_segmentation(explorer, page):
     assert names["result"].n_segments == 4
     assert names["result"].shape == (512, 512)
     assert names["result"].method.n_clusters == 4
+
+
+def test_clicks_on_the_picture_are_seeds(open_notebook, page):
+    explorer = open_notebook("seeds").locator(".seglab-explorer")
+    status, seeds = explorer.locator(".seglab-status"), explorer.get_by_role("group", name="seeds").last
+    expect(status).to_contain_text("20 segments")
+    expect(seeds).to_contain_text("none: found automatically")
+    stage = explorer.locator(".seglab-stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    stage.click(position={"x": 0.25 * box["width"], "y": 0.5 * box["height"]})
+    expect(status).to_contain_text("1 segments")
+    stage.click(position={"x": 0.75 * box["width"], "y": 0.25 * box["height"]})
+    expect(status).to_contain_text("2 segments")
+    expect(seeds).to_contain_text("2 seeds")
+    written = seeds.get_by_role("textbox").input_value()
+    first, second = ([int(number) for number in point.split(",")] for point in written.split(";"))
+    assert first == pytest.approx([151, 96], abs=1)  # of 303 rows and 384 columns; a mouse is at whole screen pixels
+    assert second == pytest.approx([75, 288], abs=1)
+    code = f"seeds=[({first[0]}, {first[1]}), ({second[0]}, {second[1]})]"
+    expect(explorer.locator(".seglab-code")).to_have_value(re.compile(re.escape(code)))
+    mark = explorer.get_by_role("img", name=f"seed 2: row {second[0]}, column {second[1]}").bounding_box()
+    assert mark["x"] + mark["width"] / 2 == pytest.approx(box["x"] + 0.75 * box["width"], abs=2)
+    assert mark["y"] + mark["height"] / 2 == pytest.approx(box["y"] + 0.25 * box["height"], abs=2)
+    seeds.get_by_role("button", name="take back the last of the seeds").click()
+    expect(status).to_contain_text("1 segments")
+    seeds.get_by_role("textbox").fill("10, 10; 150, 100; 400, 1")
+    seeds.get_by_role("textbox").press("Enter")
+    expect(explorer.get_by_role("alert")).to_contain_text("rows 0 to 302 and columns 0 to 383")
+    seeds.get_by_role("textbox").fill("10, 10; 150, 100; 200, 200")
+    seeds.get_by_role("textbox").press("Enter")
+    expect(status).to_contain_text("3 segments")
+    expect(explorer.locator(".seglab-error")).to_have_text("")
+    seeds.get_by_role("button", name="take back all seeds").click()
+    expect(status).to_contain_text("20 segments")
+    expect(explorer.locator(".seglab-mark")).to_have_count(0)

@@ -397,7 +397,7 @@ def test_refuses_parameters_out_of_range(wrong: dict[str, Any]) -> None:
 
 # ---- the hierarchy ----------------------------------------------------------------------------------------------
 
-SCALES = [20.0, 60.0, 200.0, 1000.0]
+SCALES = [20.0, 100.0, 1000.0, 10000.0]
 
 
 @pytest.mark.parametrize("min_size", [1, 8])
@@ -417,16 +417,40 @@ def test_scales_nest_and_the_lowest_is_the_segmentation(min_size: int) -> None:
     assert set(tree.levels.tolist()) <= set(SCALES[1:])
 
 
+def test_a_higher_scale_joins_regions_by_their_mean_colors() -> None:
+    """Areas of 2 pixels: 0, 10, 30. 21: 10 ≤ 21/2, but 20 > 21/2. 41: means 5 and 30, 25 > 41/4. 101: 25 ≤ 101/4."""
+    image = row(0, 0, 10, 10, 30, 30)
+    tree = Felzenszwalb(**PLAIN).hierarchy(image, [1, 21, 41, 101])
+    cuts = [tree.cut(scale)[0].tolist() for scale in (1, 21, 41, 101)]
+    assert cuts == [[0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1], [0] * 6]
+    assert tree.heights.tolist() == [21, 101]
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_at_each_scale_there_is_a_boundary_between_any_two_regions(seed: int) -> None:
-    image = noisy(6, 8, seed=seed, noise=0.1)
-    edges = naive_edges(image)
+def test_each_level_is_the_same_algorithm_on_regions(seed: int) -> None:
+    image = noisy(12, 15, seed=seed, noise=0.12)
     tree = Felzenszwalb(**PLAIN).hierarchy(image, SCALES)
-    for scale in SCALES:
-        labels = tree.cut(scale).flatten().tolist()
-        regions = [{p for p, label in enumerate(labels) if label == n} for n in range(max(labels) + 1)]
-        for a, b in {(labels[i], labels[j]) for _, i, j in edges if labels[i] != labels[j]}:
-            assert boundary_between(regions[a], regions[b], edges, scale / 255)
+    for low, high in pairwise(SCALES):
+        labels = tree.cut(low)
+        n = count_labels(labels)
+        means = torch.stack([image[:, labels == k].double().mean(1) for k in range(n)])
+        found = ((int(labels[p]), int(labels[q])) for p, q in neighbors(labels))
+        touching = {(min(pair), max(pair)) for pair in found}
+        edges = sorted((float((means[a] - means[b]).norm()), int(a), int(b)) for a, b in touching if a != b)
+        of, size, internal = list(range(n)), segment_sizes(labels).tolist(), [0.0] * n
+        for w, i, j in edges:
+            a, b = of[i], of[j]
+            if a != b and w <= min(internal[x] + high / 255 / size[x] for x in (a, b)):
+                of = [a if x == b else x for x in of]
+                size[a], internal[a] = size[a] + size[b], w
+        assert torch.equal(relabel(torch.tensor(of)[labels]), tree.cut(high))
+
+
+def neighbors(labels: Tensor) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    height, width = labels.shape
+    steps = ((0, 1), (1, 0), (1, 1), (1, -1))
+    places = [((r, c), (r + i, c + j)) for r in range(height) for c in range(width) for i, j in steps]
+    return [(p, q) for p, q in places if q[0] < height and 0 <= q[1] < width]
 
 
 def test_one_scale_is_a_tree_of_leaves_alone() -> None:

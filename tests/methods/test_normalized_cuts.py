@@ -727,3 +727,14 @@ def test_photographs_are_covered_as_published(seglab_data: Path) -> None:
     assert table.covering.ois > 0.49
     assert table.rand.ods > 0.75
     assert table.information.ods < 2.4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_long_eigenvectors_do_not_outvote_the_others(seed: int) -> None:
+    affinity = pixel_affinity(datasets.photo("rocket", max_side=48))
+    labels = normalized_cut(affinity, 12, mode="kway", seed=seed)
+    _, vectors = eigenvectors(affinity, 12)
+    theirs = sklearn.cluster._spectral.discretize(vectors, random_state=seed)
+    assert ncut_value(affinity, labels) <= 1.1 * ncut_value(affinity, theirs)
+    lengths = np.linalg.norm(vectors, axis=0)
+    assert lengths.max() > 3 * lengths.min(), "otherwise this tests nothing"

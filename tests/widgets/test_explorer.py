@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from seglab import datasets
-from seglab.methods import KMeans
+from seglab.methods import KMeans, RegionGrowing
 from seglab.widgets import Explorer, explore
 from seglab.widgets._debounce import Debouncer
 
@@ -151,6 +152,162 @@ def test_pictures_given_come_before_the_bundled_ones(rising, ramp, clock):
     assert set(datasets.photos()) <= set(explorer.pictures)
     assert "# image is the picture that you gave as 'picture 1'" in explorer.code
     assert explore("kmeans", "cell").picture == "cell"
+
+
+# Points
+
+
+@pytest.fixture
+def stripes() -> np.ndarray:
+    """A picture (6, 9): three stripes of three columns, black, gray and white."""
+    return np.tile(np.repeat([0.0, 0.5, 1.0], 3), (6, 1))
+
+
+@pytest.fixture
+def seeded(stripes, clock) -> Explorer:
+    return explore(RegionGrowing(n_seeds=3), {"stripes": stripes, "other": stripes[:4, :8]}, photos=False)
+
+
+def say(explorer: Explorer, kind: str, **content) -> None:
+    """What the browser sends."""
+    explorer._heard(explorer, {"kind": kind, **content}, [])
+
+
+def click(explorer: Explorer, x: float, y: float) -> None:
+    say(explorer, "click", x=x, y=y, serial=explorer.serial)
+
+
+def test_clicks_are_seeds(seeded, clock):
+    assert (seeded.points_name, seeded.points) == ("seeds", [])
+    assert seeded.result.method.seeds is None
+    assert "seeds=[" not in seeded.code
+    click(seeded, 0.5, 0.99)
+    click(seeded, 0.12, 0.0)
+    assert seeded.points == [(5, 4), (0, 1)]
+    assert seeded.serial == 1  # nothing yet: a third may come
+    assert clock.pass_by() == 1
+    assert seeded.result.method.seeds == ((5, 4), (0, 1))
+    assert seeded.result.numpy()[0].tolist() == [1, 1, 1, 0, 0, 0, -1, -1, -1]
+    assert seeded.status.startswith("2 segments")
+    click(seeded, 0.5, 0.99)  # is there already
+    assert seeded.points == [(5, 4), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "point"),
+    [(0, 0, (0, 0)), (1, 1, (5, 8)), (-0.01, 1.02, (5, 0)), (0.111, 0.166, (0, 0)), (0.112, 0.167, (1, 1))],
+)
+def test_a_click_is_a_pixel_of_the_picture(seeded, x, y, point):
+    click(seeded, x, y)
+    assert seeded.points == [point]
+
+
+def test_pixels_are_those_of_the_picture_as_it_is_computed(clock):
+    explorer = explore(RegionGrowing, {"large": np.zeros((300, 600))}, photos=False, max_side=60)
+    click(explorer, 0.5, 0.5)
+    clock.pass_by()
+    assert explorer.points == [(15, 30)]
+    assert explorer.error == ""
+    assert explorer.code.endswith("RegionGrowing(seeds=[(15, 30)]).segment(image)")
+
+
+def test_undo_and_clear(seeded, clock):
+    for x in (0.1, 0.5, 0.9):
+        click(seeded, x, 0.5)
+    say(seeded, "undo")
+    assert seeded.points == [(3, 0), (3, 4)]
+    clock.pass_by()
+    assert seeded.result.n_segments == 2
+    say(seeded, "place", text="")
+    clock.pass_by()
+    assert seeded.points == []
+    assert seeded.result.method.seeds is None  # found automatically again
+    assert "seeds=[" not in seeded.code
+    say(seeded, "undo")
+    assert (seeded.points, seeded.error) == ([], "")
+
+
+@pytest.mark.parametrize("text", ["3, 0; 3, 4", " 3,0 ;3 ,4; "])
+def test_points_by_keyboard(seeded, clock, text):
+    say(seeded, "place", text=text)
+    clock.pass_by()
+    assert seeded.points == [(3, 0), (3, 4)]
+    assert seeded.result.n_segments == 2
+
+
+@pytest.mark.parametrize("text", ["3", "3, 4, 5", "a, b", "3, 4;; 5, 6", "-1, 2", "1.5, 2", "6, 0", "0, 9", "1,1; 1,1"])
+def test_points_that_are_none_are_told_and_change_nothing(seeded, clock, text):
+    click(seeded, 0, 0)
+    clock.pass_by()
+    say(seeded, "place", text=text)
+    wanted = "seeds: write different pixels as row, column; row, column, with rows 0 to 5 and columns 0 to 8"
+    assert seeded.error == f"{wanted}; got {text!r}"
+    assert seeded.points == [(0, 0)]
+    assert clock.pass_by() == 0
+    say(seeded, "place", text="0, 0")  # as before: no change, and no error any more
+    clock.pass_by()
+    assert (seeded.points, seeded.error) == ([(0, 0)], "")
+
+
+def test_another_picture_has_no_points_yet(seeded, clock):
+    click(seeded, 0.99, 0.99)
+    clock.pass_by()
+    seen = seeded.serial
+    seeded.picture = "other"
+    assert seeded.points == []
+    click(seeded, 0.5, 0.5)  # on the old picture, which is still seen
+    assert clock.pass_by() == 1
+    assert (seeded.height, seeded.width, seeded.result.method.seeds) == (4, 8, None)
+    say(seeded, "click", x=0.5, y=0.5, serial=seen)  # on the old picture, heard late
+    assert seeded.points == []
+    click(seeded, 0.99, 0.99)
+    assert seeded.points == [(3, 7)]
+    seeded.add_picture("other", png(np.zeros((3, 3), np.uint8)))  # the same name, other pixels
+    clock.pass_by()
+    assert (seeded.points, seeded.height, seeded.error) == ([], 3, "")
+
+
+def test_seeds_that_are_given_are_the_first_points(stripes, clock):
+    explorer = explore(RegionGrowing(seeds=[(0, 0), (0, 5)]), {"stripes": stripes}, photos=False)
+    assert explorer.points == [(0, 0), (0, 5)]
+    assert explorer.code.endswith("RegionGrowing(seeds=[(0, 0), (0, 5)]).segment(image)")
+    explorer.points = []
+    assert explorer.result.method.seeds is None
+    assert "as you gave it" not in explorer.code
+    marked = np.where(stripes == 0.5, 0, -1)
+    explorer = explore(RegionGrowing(seeds=marked), {"stripes": stripes}, photos=False)
+    assert explorer.points == []
+    assert explorer.code.endswith("# and seeds as you gave it")
+    click(explorer, 0, 0)
+    assert explorer.result.method.seeds == ((0, 0),)
+    assert explorer.code.endswith("RegionGrowing(seeds=[(0, 0)]).segment(image)")
+
+
+def test_the_code_with_seeds_makes_the_same_result(clock):
+    explorer = explore(RegionGrowing(threshold=0.2), "coins", max_side=100)
+    click(explorer, 0.3, 0.4)
+    click(explorer, 0.7, 0.1)
+    explorer.set(fill=True)
+    names: dict = {}
+    exec(explorer.code, names)
+    np.testing.assert_array_equal(np.asarray(names["result"]), np.asarray(explorer.result))
+    assert list(names["result"].method.seeds) == explorer.points
+
+
+def test_any_method_that_takes_points_is_given_clicks(rising, ramp, clock):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Picked(rising):
+        spots: tuple = dataclasses.field(default=None, metadata={"points": True})
+
+    explorer = explore(Picked, {"ramp": ramp}, photos=False)
+    click(explorer, 0.5, 0.5)
+    clock.pass_by()
+    assert explorer.points_name == "spots"
+    assert explorer.result.method.spots == ((2, 5),)
+    assert "Picked(spots=[(2, 5)])" in explorer.code
+    plain = explore(rising, {"ramp": ramp}, photos=False)
+    click(plain, 0.5, 0.5)
+    assert (plain.points_name, plain.points, clock.pass_by()) == ("", [], 0)
 
 
 def test_without_a_kernel_a_picture_is_left(explorer):

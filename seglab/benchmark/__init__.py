@@ -1,0 +1,31 @@
+"""Run methods over a data set and tabulate them as Berkeley's benchmark does; score what others made.
+
+results = run(["kmeans", "felzenszwalb"], "bsds500", sweep=["n_clusters", "scale=100,300,1000"], out="results")
+print(results.table(published=True))
+"""
+
+from seglab.benchmark.evaluation import Evaluation, evaluate
+from seglab.benchmark.pictures import FolderPicture, Picture, open_pictures
+from seglab.benchmark.results import Results, Run, published_rows
+from seglab.benchmark.runner import run
+from seglab.benchmark.scores import SettingScore
+from seglab.benchmark.sweeps import settings
+from seglab.benchmark.table import FORMATS, Cell, Row, Table
+
+__all__ = [
+    "FORMATS",
+    "Cell",
+    "Evaluation",
+    "FolderPicture",
+    "Picture",
+    "Results",
+    "Row",
+    "Run",
+    "SettingScore",
+    "Table",
+    "evaluate",
+    "open_pictures",
+    "published_rows",
+    "run",
+    "settings",
+]

@@ -1,0 +1,222 @@
+"""Run methods over pictures, at every setting, several pictures at a time; resume where it stopped."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from seglab.benchmark.pictures import Picture, fingerprint, open_pictures
+from seglab.benchmark.results import Results, Run
+from seglab.benchmark.scores import SettingScore, score
+from seglab.benchmark.store import Store, key
+from seglab.benchmark.sweeps import Sweep, settings
+from seglab.image import as_image
+from seglab.segmenter import Segmenter
+
+__all__ = ["Task", "run"]
+
+Prints = Sequence[tuple[Picture, str]]  # pictures with their fingerprints
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The unit of work: a picture, a method, and all of its settings that are still to be scored.
+
+    One unit for all settings, so that a method that has many settings' segmentations from one computation (cuts of
+    a hierarchy, numbers of clusters from the same eigenvectors) can share it.
+    """
+
+    path: Path
+    picture: Picture
+    methods: tuple[Segmenter, ...]
+    of: str = ""  # the picture's fingerprint
+    device: str = "cpu"
+    connected: bool = False
+    keep_labels: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What came of a task; ``error`` says what went wrong where ``scores`` is not complete."""
+
+    task: Task
+    scores: list[SettingScore]
+    labels: list[NDArray[np.int32]]
+    error: str = ""
+
+
+def run(
+    methods: str | Segmenter | Iterable[str | Segmenter],
+    dataset: str | Path | Iterable[Picture] = "bsds500",
+    *,
+    sweep: Sweep = None,
+    out: str | Path = "benchmark",
+    split: str = "test",
+    choose_on: str | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    n_values: int = 7,
+    seed: int | None = None,
+    limit: int | None = None,
+    jobs: int = 1,
+    device: str = "cpu",
+    connected: bool = False,
+    keep_labels: bool = False,
+    progress: bool = False,
+) -> Results:
+    """Run methods over a data set and score them; what is in ``out`` already is not computed again.
+
+    Parameters
+    ----------
+    methods
+        Names, or methods with hyper-parameters of their own.
+    dataset, split
+        As `seglab.benchmark.open_pictures` takes them.
+    sweep, fixed, n_values, seed
+        The settings of each method: see `seglab.benchmark.settings`.
+    out
+        The folder of results: a file for each picture and method, written whole, so that a run which is killed and
+        started again loses the pictures in hand and no more.
+    choose_on
+        A second split on which settings are chosen; their scores on ``split`` are reported beside ODS and OIS, which
+        choose on ``split`` itself.
+    limit
+        Take the first so many pictures.
+    jobs
+        Pictures at a time; −1 for as many as there are cores.
+    device
+        Where methods compute.
+    connected
+        Split each label's places that do not touch before scoring.
+    keep_labels
+        Keep the label maps beside the scores.
+    progress
+        Show a bar with the time to go.
+
+    Returns
+    -------
+    Results
+        What is done; ``failures`` names what is not. When interrupted (Ctrl-C), with ``interrupted`` set.
+
+    Raises
+    ------
+    ValueError
+        No such method, parameter, data set or split; no settings to choose from.
+    """
+    if jobs < 1 and jobs != -1:
+        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
+    names = [methods] if isinstance(methods, (str, Segmenter)) else list(methods)
+    grids = settings(names, sweep, fixed=fixed, n_values=n_values, seed=seed)
+    _check_names(grids)
+    if choose_on is not None and (choose_on == split or not isinstance(dataset, (str, Path))):
+        raise ValueError(f"choose_on is another split of a named data set than the one reported; got {choose_on!r}")
+    opened = [open_pictures(dataset, part) for part in (split, choose_on) if part is not None]
+    if not all(len(pictures) for _, pictures in opened):
+        raise ValueError("no pictures: the data set is empty")
+    store = Store(Path(out))
+    options = {"device": device, "connected": connected, "keep_labels": keep_labels}
+    parts = [(name, [(picture, _print(picture)) for picture in pictures[:limit]]) for name, pictures in opened]
+    tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
+    failures, interrupted = _work(store, tasks, jobs, progress)
+    chosen = parts[1][0] if choose_on is not None else None
+    runs = [_collected(store, parts[0], grid, connected) for grid in grids]
+    others = [_collected(store, parts[1], grid, connected) for grid in grids] if chosen else []
+    return Results(parts[0][0], runs, failures=failures, interrupted=interrupted, chosen_on=chosen, choosers=others)
+
+
+def _print(picture: Picture) -> str:
+    try:
+        return fingerprint(picture)
+    except Exception:  # unreadable: named when its turn comes
+        return ""
+
+
+def _check_names(grids: Sequence[Sequence[Segmenter]]) -> None:
+    names = [grid[0].name for grid in grids]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ValueError(f"{', '.join(double)} is named twice; its settings belong into one sweep")
+
+
+def _tasks(
+    store: Store, dataset: str, pictures: Prints, grid: Sequence[Segmenter], options: dict[str, Any]
+) -> Iterator[Task]:
+    """The tasks that remain for one method."""
+    for picture, of in pictures:
+        path = store.path(dataset, grid[0].name, picture.id)
+        known = store.read(path)
+        todo = []
+        for method in grid:
+            k = key(method, options["connected"], of)
+            if k not in known or (options["keep_labels"] and not store.labels_path(path, k).exists()):
+                todo.append(method)
+        if todo:
+            yield Task(path, picture, tuple(todo), of, **options)
+
+
+def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tuple[list[tuple[str, str]], bool]:
+    """Carry out the tasks, store what comes as it comes; return the failures, and whether somebody stopped it."""
+    failures: list[tuple[str, str]] = []
+    hide = None if progress else True  # None: shown on a terminal
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    try:
+        with tqdm(total=len(tasks), unit="picture", disable=hide) as bar:
+            for done in parallel(joblib.delayed(carry_out)(task) for task in tasks):
+                _keep(store, done)
+                if done.error:
+                    failures.append(
+                        (f"{done.task.picture.id}, {done.task.methods[len(done.scores)].code()}", done.error)
+                    )
+                bar.update()
+    except KeyboardInterrupt:
+        return failures, True
+    return sorted(failures), False
+
+
+def carry_out(task: Task) -> Done:
+    """Segment and score one picture at every setting of a task; whatever goes wrong is told, not raised."""
+    scores: list[SettingScore] = []
+    kept: list[NDArray[np.int32]] = []
+    try:
+        picture = copy.copy(task.picture)  # what it keeps when it is read goes with the copy
+        image, truths = as_image(picture.image), list(picture.segmentations)
+        for method in task.methods:
+            result = method.segment(image, device=task.device)
+            if result.interrupted:
+                raise KeyboardInterrupt
+            labels = result.labels.cpu()
+            scores.append(score(truths, labels, result.seconds, task.connected))
+            if task.keep_labels:
+                kept.append(labels.numpy().astype(np.int32))
+    except Exception as error:  # whatever one picture does, the others are still to be done
+        return Done(task, scores, kept, f"{type(error).__name__}: {error}")
+    return Done(task, scores, kept)
+
+
+def _keep(store: Store, done: Done) -> None:
+    task = done.task
+    pairs = list(zip(task.methods, done.scores, strict=False))
+    for (method, _), labels in zip(pairs, done.labels, strict=False):
+        store.keep(task.path, key(method, task.connected, task.of), labels)
+    if pairs:  # last, so that what is scored is kept
+        scored = {key(method, task.connected, task.of): (method, s) for method, s in pairs}
+        store.add(task.path, scored, task.connected, task.of)
+
+
+def _collected(store: Store, part: tuple[str, Prints], grid: Sequence[Segmenter], connected: bool) -> Run:
+    """One method's scores on all pictures that are complete."""
+    dataset, pictures = part
+    scores = {}
+    for picture, of in pictures:
+        known = store.read(store.path(dataset, grid[0].name, picture.id))
+        keys = [key(method, connected, of) for method in grid]
+        if all(k in known for k in keys):
+            scores[picture.id] = [known[k] for k in keys]
+    return Run(grid[0].name, tuple(grid), scores, len(pictures))
