@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglab.labels import as_labels, connected_components, jump, neighbor_views, relabel
+from seglab.labels import as_labels, connected_components, count_labels, jump, neighbor_views, relabel
 
 __all__ = ["Hierarchy"]
 
@@ -58,7 +58,7 @@ class Hierarchy:
         object.__setattr__(self, "heights", heights)  # a column of a linkage matrix has gaps, which searching minds
         if merges.ndim != 2 or merges.shape[1] != 2 or heights.shape != merges.shape[:1]:
             raise ValueError(f"merges are (E, 2) and heights (E,); got {tuple(merges.shape)}, {tuple(heights.shape)}")
-        if len(torch.unique(self.leaves[self.leaves >= 0])) != n:
+        if count_labels(self.leaves) != n:
             raise ValueError(f"leaves must be numbered 0 … {n - 1} without gaps; see seglab.labels.relabel")
         if bool((heights[1:] < heights[:-1]).any()) or bool(torch.isnan(heights).any()):
             raise ValueError("the heights of merges must not fall; sort the merges by height, or use from_edges")

@@ -258,7 +258,7 @@ def _measure(labels: Any, image: Any, strength: Any, connectivity: int) -> _Meas
     return _Measured(
         regions=regions,
         sizes=sizes,
-        sums=torch.stack([_exact_sums(plane, regions.flatten(), len(sizes)) for plane in pixels], dim=1),
+        sums=torch.stack([_exact_sums(plane, regions.flatten(), len(sizes)) for plane in pixels], dim=1),  # (M, C)
         edges=edges,
         lengths=lengths,
         strengths=_exact_sums(along, place, len(edges)),
