@@ -120,7 +120,8 @@ def test_the_compiled_loop_is_the_matrix_product(n_features: int, n: int, monkey
     nearest, slack = clusters._assign_with_slack(columns, centers)
     monkeypatch.setattr(clusters, "_NARROW", 0)
     by_products, its_slack = clusters._assign_with_slack(columns, centers)
-    assert torch.equal(nearest, by_products)
+    # some matrix products round equal columns differently in the last bit: then they tell the two equal centers apart
+    assert torch.equal(nearest, torch.where(by_products == 5, 2, by_products))
     assert 5 not in nearest
     torch.testing.assert_close(slack, its_slack)
 
