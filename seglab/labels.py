@@ -104,9 +104,9 @@ def _read_labels(path: str) -> Any:
     try:
         if path.lower().endswith(".npy"):
             return np.load(path, allow_pickle=False)
-        image = Image.open(path)
-        image.load()
-        return image
+        with Image.open(path) as image:
+            image.load()
+            return image
     except (OSError, SyntaxError, EOFError, ValueError) as error:
         raise ValueError(f"{path!r} cannot be read as a label map ({error}). {_EXPECTED}") from error
 
