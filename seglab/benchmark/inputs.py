@@ -54,7 +54,7 @@ def read_label_maps(path: Path) -> list[Tensor]:
     if suffix == ".npy":
         arrays = [np.load(path, allow_pickle=False)]
     elif suffix == ".npz":
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = [content[name] for name in content.files]
     else:
         return [as_labels(path)]

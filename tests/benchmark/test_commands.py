@@ -1,0 +1,136 @@
+"""``seglab evaluate`` and ``seglab benchmark`` through ``main``: what they print and write, and the exit status."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seglab.cli import main
+
+BANDS = np.repeat(np.arange(4), 4)[None].repeat(6, 0)
+
+
+@pytest.fixture
+def labels(folder: Callable[..., Path]) -> Path:
+    return folder("labels", {f"{id}.png": BANDS // 2 for id in "abcd"})
+
+
+def evaluate(mine: Path, labels: Path, *more: str) -> int:
+    return main(["evaluate", str(labels), "--dataset", str(mine), "-j", "1", "-q", *more])
+
+
+def benchmark(mine: Path, out: Path, *more: str) -> int:
+    return main(["benchmark", "kmeans", "--dataset", str(mine), "--out", str(out), "-q", *more])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_evaluate_prints_and_writes(mine: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    files = [tmp_path / f"new/table{suffix}" for suffix in (".txt", ".csv", ".md", ".tex", ".json")]
+    options = [word for file in files for word in ("-o", str(file))]
+    options += ["--pictures", str(tmp_path / "p.csv"), "--official", str(tmp_path / "eval"), "--published"]
+    assert evaluate(mine, labels, *options) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out == files[0].read_text()
+    assert said.out.split("\n")[1].startswith("labels  ")
+    assert "gPb-owt-ucm" in said.out
+    assert rows(files[1])[0]["method"] == "labels"
+    assert files[2].read_text().startswith("| method |")
+    assert files[3].read_text().startswith(r"\begin{tabular}")
+    assert [row["picture"] for row in rows(tmp_path / "p.csv")] == list("abcd")
+    assert len(list((tmp_path / "eval").iterdir())) == 5
+
+
+@pytest.mark.parametrize("format", ["csv", "markdown", "latex", "json"])
+def test_evaluate_prints_in_a_format(mine: Path, labels: Path, capsys: pytest.CaptureFixture, format: str) -> None:
+    assert evaluate(mine, labels, "-f", format) == 0
+    start = {"csv": "method,", "markdown": "| method", "latex": r"\begin{tabular}", "json": "{"}[format]
+    assert capsys.readouterr().out.startswith(start)
+
+
+def test_files_that_do_not_fit(mine: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (labels / "b.png").rename(labels / "x.png")
+    assert evaluate(mine, labels, "-o", str(tmp_path / "t.csv")) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("seglab: error: ")
+    assert "missing: b" in said.err
+    assert "extra: x.png" in said.err
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_truth_that_fails(mine: Path, labels: Path, capsys: pytest.CaptureFixture) -> None:
+    (mine / "truth/b.npy").write_bytes(b"")
+    assert evaluate(mine, labels) == 1
+    said = capsys.readouterr()
+    assert "labels" in said.out
+    assert said.err.startswith("seglab: failed: b: ")
+
+
+def test_a_data_set_that_is_not_there(labels: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("SEGLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert main(["evaluate", str(labels)]) == 1
+    assert "seglab data fetch bsds500" in capsys.readouterr().err
+    assert main(["benchmark", "kmeans", "--out", str(tmp_path / "out")]) == 1
+
+
+def test_benchmark_sweeps_and_fixes(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    more = ["--sweep", "n_clusters", "--sweep", "max_iter=3,5", "--values", "3", "-p", "color_space=rgb"]
+    more += ["--pictures", str(tmp_path / "p.csv"), "-o", str(tmp_path / "t.csv"), "--limit", "2"]
+    assert benchmark(mine, tmp_path / "out", *more) == 0
+    assert capsys.readouterr().err == ""
+    lines = rows(tmp_path / "p.csv")
+    assert len(lines) == 2 * 3 * 2
+    assert len({line["setting"] for line in lines}) == 6
+    assert all("max_iter=" in line["setting"] and "n_clusters=" in line["setting"] for line in lines)
+    stored = (tmp_path / "out/mine-test/kmeans/a.json").read_text()
+    assert stored.count('"color_space": "rgb"') == 6
+    (row,) = rows(tmp_path / "t.csv")
+    assert (row["method"], row["pictures"]) == ("kmeans", "2")
+    assert len(row["SC ODS"]) == len("0.123")
+
+
+def test_benchmark_names_what_failed_at_the_end(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (mine / "images/b.png").write_bytes(b"")
+    assert benchmark(mine, tmp_path / "out", "--sweep", "n_clusters=2,4") == 1
+    said = capsys.readouterr()
+    assert "kmeans: 3 of 4 pictures are complete." in said.out
+    assert said.err.startswith("seglab: failed: b, KMeans(n_clusters=2): ")
+    assert said.err.count("\n") == 1
+
+
+def test_both_columns_are_there_and_apart(split: Path, tmp_path: Path) -> None:
+    more = ["--sweep", "n_clusters=2,4", "--choose-on", "val", "-o", str(tmp_path / "t.csv")]
+    assert benchmark(split, tmp_path / "out", *more) == 0
+    (row,) = rows(tmp_path / "t.csv")
+    assert (row["SC chosen"], row["SC chosen at"]) == ("0.500", "n_clusters=2")
+    assert (row["SC ODS"], row["SC ODS at"], row["SC OIS"]) == ("1.000", "n_clusters=4", "1.000")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--sweep", "n_cluster"], "Did you mean 'n_clusters'"),
+        (["-p", "n_clusters"], "write NAME=VALUE"),
+        (["-p", "n_clusters=0"], "n_clusters"),
+        (["--limit", "0"], "--limit is a whole number from 1"),
+        (["--values", "0"], "--values is a whole number from 1"),
+        (["-o", "table.html"], "a table is written as"),
+        (["-j", "0"], "jobs is a whole number"),
+        (["--choose-on", "val"], "no split 'val'"),
+        (["--device", "abacus"], "--device abacus"),
+        (["kmeens"], "kmeens"),
+    ],
+)
+def test_a_wrong_command(mine: Path, tmp_path: Path, capsys, more: list[str], message: str) -> None:
+    assert benchmark(mine, tmp_path / "out", *more) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
