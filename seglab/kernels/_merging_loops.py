@@ -39,9 +39,7 @@ def merge_lightest_first(criterion, ends, lengths, strengths, sizes, sums):  # t
     Returns the merges (at most M − 1, 2), each by one of the first regions of its two sides, and what they cost.
     """
     n_edges, n_regions = len(ends), len(sizes)
-    weights = np.empty(n_edges)
-    for e in range(n_edges):
-        weights[e] = edge_weight(criterion, ends[e, 0], ends[e, 1], lengths[e], strengths[e], sizes, sums)
+    weights = _first_weights(criterion, ends, lengths, strengths, sizes, sums)
     # The queue holds (weight, edge) once or more for each edge; ``weights`` has the least that waits for it, which is
     # never above the edge's own: what has grown heavier is put back when its turn comes.
     queued = np.argsort(weights, kind="mergesort")
@@ -80,6 +78,14 @@ def merge_lightest_first(criterion, ends, lengths, strengths, sizes, sums):  # t
                 n = _push(keys, queued, n, now, e)
             half = following[half]
     return merges[:done], costs[:done]
+
+
+@_inner
+def _first_weights(criterion, ends, lengths, strengths, sizes, sums):  # type: ignore[no-untyped-def]
+    weights = np.empty(len(ends))
+    for e in range(len(ends)):
+        weights[e] = edge_weight(criterion, ends[e, 0], ends[e, 1], lengths[e], strengths[e], sizes, sums)
+    return weights
 
 
 @_inner
