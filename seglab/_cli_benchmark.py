@@ -41,6 +41,7 @@ def add_benchmark(commands: Any, formatter: Any) -> None:
     p.add_argument("--dataset", default="bsds500", help="bsds500 (default), or a folder with images/ and truth/")
     p.add_argument("--split", default="test", help="train, val or test (default)")
     p.add_argument("--choose-on", metavar="SPLIT", help="choose settings on this split too, and score them on --split")
+    p.add_argument("--choose-limit", type=int, metavar="N", help="choose on the first N pictures of that split only")
     p.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
     p.add_argument("--sweep", action="append", default=[], metavar="NAME[=V,V]", help="see below; repeat for a grid")
     p.add_argument("--values", type=int, default=7, metavar="N", help="values of a useful range (default: 7)")
@@ -48,6 +49,8 @@ def add_benchmark(commands: Any, formatter: Any) -> None:
     p.add_argument("--seed", type=int, metavar="N", help="the seed, for methods that draw at random")
     p.add_argument("--connected", action="store_true", help="split labels' places that do not touch before scoring")
     p.add_argument("--out", type=Path, default=Path("benchmark"), metavar="FOLDER", help="results (default: benchmark)")
+    p.add_argument("--measures", default="region,boundary,segments", metavar="M,M",
+                   help="what to score by (default: region,boundary,segments)")  # fmt: skip
     p.add_argument("--keep-labels", action="store_true", help="keep the label maps beside the scores")
     p.add_argument("--pictures", type=Path, metavar="FILE", help="write each picture's scores to a .csv file")
     p.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="pictures at a time; -1: all cores")
@@ -63,11 +66,11 @@ def _benchmark(args: argparse.Namespace) -> int:
     from seglab.datasets import DatasetError
 
     check_outputs(args.output)
-    for name in ("limit", "values"):
+    for name in ("limit", "choose_limit", "values"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UsageError(f"--{name} is a whole number from 1; got {getattr(args, name)}")
-    options = {name: getattr(args, name) for name in ("split", "choose_on", "seed", "limit", "jobs")}
-    options |= {name: getattr(args, name) for name in ("sweep", "out", "connected", "keep_labels")}
+            raise UsageError(f"--{name.replace('_', '-')} is a whole number from 1; got {getattr(args, name)}")
+    options = {name: getattr(args, name) for name in ("split", "choose_on", "choose_limit", "seed", "limit", "jobs")}
+    options |= {name: getattr(args, name) for name in ("sweep", "out", "connected", "keep_labels", "measures")}
     options |= {"fixed": _fixed(args.param), "n_values": args.values, "progress": not args.quiet}
     try:
         found = run(args.methods, args.dataset, device=_device(args.device), **options)

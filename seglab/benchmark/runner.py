@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from seglab.benchmark.pictures import Picture, fingerprint, open_pictures
 from seglab.benchmark.results import Results, Run
-from seglab.benchmark.scores import SettingScore, score
+from seglab.benchmark.scores import MEASURES, SettingScore, Truths, checked_measures, score
 from seglab.benchmark.store import Store, key
 from seglab.benchmark.sweeps import Sweep, settings
 from seglab.image import as_image
@@ -41,6 +41,7 @@ class Task:
     device: str = "cpu"
     connected: bool = False
     keep_labels: bool = False
+    measures: tuple[str, ...] = MEASURES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ def run(
     out: str | Path = "benchmark",
     split: str = "test",
     choose_on: str | None = None,
+    choose_limit: int | None = None,
     fixed: Mapping[str, Any] | None = None,
     n_values: int = 7,
     seed: int | None = None,
@@ -69,6 +71,7 @@ def run(
     device: str = "cpu",
     connected: bool = False,
     keep_labels: bool = False,
+    measures: str | Iterable[str] = MEASURES,
     progress: bool = False,
 ) -> Results:
     """Run methods over a data set and score them; what is in ``out`` already is not computed again.
@@ -87,6 +90,8 @@ def run(
     choose_on
         A second split on which settings are chosen; their scores on ``split`` are reported beside ODS and OIS, which
         choose on ``split`` itself.
+    choose_limit
+        Choose on the first so many pictures of that split.
     limit
         Take the first so many pictures.
     jobs
@@ -97,6 +102,8 @@ def run(
         Split each label's places that do not touch before scoring.
     keep_labels
         Keep the label maps beside the scores.
+    measures
+        What to score by, some of ``"region"``, ``"boundary"`` and ``"segments"``; fewer are quicker.
     progress
         Show a bar with the time to go.
 
@@ -112,6 +119,7 @@ def run(
     """
     if jobs < 1 and jobs != -1:
         raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
+    wanted = checked_measures(measures)
     names = [methods] if isinstance(methods, (str, Segmenter)) else list(methods)
     grids = settings(names, sweep, fixed=fixed, n_values=n_values, seed=seed)
     _check_names(grids)
@@ -121,13 +129,17 @@ def run(
     if not all(len(pictures) for _, pictures in opened):
         raise ValueError("no pictures: the data set is empty")
     store = Store(Path(out))
-    options = {"device": device, "connected": connected, "keep_labels": keep_labels}
-    parts = [(name, [(picture, _print(picture)) for picture in pictures[:limit]]) for name, pictures in opened]
+    options = {"device": device, "connected": connected, "keep_labels": keep_labels, "measures": wanted}
+    limits = (limit, choose_limit if choose_limit is not None else limit)
+    parts = [
+        (name, [(picture, _print(picture)) for picture in pictures[:most]])
+        for (name, pictures), most in zip(opened, limits, strict=False)
+    ]
     tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
     failures, interrupted = _work(store, tasks, jobs, progress)
     chosen = parts[1][0] if choose_on is not None else None
-    runs = [_collected(store, parts[0], grid, connected) for grid in grids]
-    others = [_collected(store, parts[1], grid, connected) for grid in grids] if chosen else []
+    runs = [_collected(store, parts[0], grid, connected, wanted) for grid in grids]
+    others = [_collected(store, parts[1], grid, connected, wanted) for grid in grids] if chosen else []
     return Results(parts[0][0], runs, failures=failures, interrupted=interrupted, chosen_on=chosen, choosers=others)
 
 
@@ -155,7 +167,8 @@ def _tasks(
         todo = []
         for method in grid:
             k = key(method, options["connected"], of)
-            if k not in known or (options["keep_labels"] and not store.labels_path(path, k).exists()):
+            lacks = k not in known or not known[k].measures.issuperset(options["measures"])
+            if lacks or (options["keep_labels"] and not store.labels_path(path, k).exists()):
                 todo.append(method)
         if todo:
             yield Task(path, picture, tuple(todo), of, **options)
@@ -186,13 +199,13 @@ def carry_out(task: Task) -> Done:
     kept: list[NDArray[np.int32]] = []
     try:
         picture = copy.copy(task.picture)  # what it keeps when it is read goes with the copy
-        image, truths = as_image(picture.image), list(picture.segmentations)
+        image, truths = as_image(picture.image), Truths.of(picture, task.measures)
         for method in task.methods:
             result = method.segment(image, device=task.device)
             if result.interrupted:
                 raise KeyboardInterrupt
             labels = result.labels.cpu()
-            scores.append(score(truths, labels, result.seconds, task.connected))
+            scores.append(score(truths, labels, result.seconds, task.connected, task.measures))
             if task.keep_labels:
                 kept.append(labels.numpy().astype(np.int32))
     except Exception as error:  # whatever one picture does, the others are still to be done
@@ -210,13 +223,15 @@ def _keep(store: Store, done: Done) -> None:
         store.add(task.path, scored, task.connected, task.of)
 
 
-def _collected(store: Store, part: tuple[str, Prints], grid: Sequence[Segmenter], connected: bool) -> Run:
+def _collected(
+    store: Store, part: tuple[str, Prints], grid: Sequence[Segmenter], connected: bool, measures: tuple[str, ...]
+) -> Run:
     """One method's scores on all pictures that are complete."""
     dataset, pictures = part
     scores = {}
     for picture, of in pictures:
         known = store.read(store.path(dataset, grid[0].name, picture.id))
         keys = [key(method, connected, of) for method in grid]
-        if all(k in known for k in keys):
-            scores[picture.id] = [known[k] for k in keys]
+        if all(k in known and known[k].measures.issuperset(measures) for k in keys):
+            scores[picture.id] = [known[k].only(measures) for k in keys]
     return Run(grid[0].name, tuple(grid), scores, len(pictures))

@@ -20,6 +20,7 @@ from seglab.metrics.boundary import (
     boundary_scores_of_contours,
     format_official_boundaries,
     match_boundaries,
+    thin_boundaries,
 )
 from seglab.metrics.contingency import ContingencyTable, contingency_table
 from seglab.metrics.region import (
@@ -83,6 +84,7 @@ __all__ = [
     "segment_scores",
     "segmentation_covering",
     "superpixel_scores",
+    "thin_boundaries",
     "undersegmentation_error",
     "variation_of_information",
 ]
