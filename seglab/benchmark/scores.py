@@ -182,7 +182,7 @@ class SettingScore:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> SettingScore:
         """What `to_json` gave, after a way through a file."""
-        fields = dict(stored)
+        fields: dict[str, Any] = dict(stored)
         for name, kind in (("region", Region), ("boundary", Boundary), ("segments", Segments)):
             if stored[name] is not None:
                 content = {key: tuple(v) if isinstance(v, list) else v for key, v in stored[name].items()}
