@@ -107,7 +107,7 @@ def report(failures: list[tuple[str, str]]) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from seglab.benchmark import evaluate
+    from seglab.benchmark import WorkerError, evaluate
     from seglab.benchmark.table import rows_to_csv
     from seglab.datasets import DatasetError
 
@@ -123,7 +123,7 @@ def _evaluate(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=not args.quiet,
         )
-    except DatasetError as error:
+    except (DatasetError, WorkerError) as error:
         print(f"seglab: {error}", file=sys.stderr)
         return 1
     except ValueError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import joblib
 from tqdm import tqdm
 
 from seglab.benchmark.inputs import Entry, find_results
@@ -17,6 +17,7 @@ from seglab.benchmark.pooling import Measured, evaluated, picture_lines, pool
 from seglab.benchmark.results import published_rows
 from seglab.benchmark.scores import MEASURES, PictureScores, checked_measures
 from seglab.benchmark.table import Table
+from seglab.benchmark.workers import check_jobs, in_any_order
 from seglab.metrics.berkeley import RegionBenchmark, RegionScores, format_official, region_benchmark
 from seglab.metrics.boundary import BoundaryBenchmark, BoundaryScores, boundary_benchmark, format_official_boundaries
 
@@ -122,12 +123,13 @@ def evaluate(
     ValueError
         Files are missing, extra, unreadable, of a wrong size, mixed or of no clear kind; they are named before the
         work starts.
+    WorkerError
+        A process was killed, as a rule for lack of memory.
     """
     if thresholds < 1 if isinstance(thresholds, int) else not len(thresholds):
         raise ValueError(f"thresholds is a whole number from 1, or a list of heights; got {thresholds}")
     wanted = checked_measures(MEASURES if measures is None else measures)
-    if jobs < 1 and jobs != -1:
-        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
+    check_jobs(jobs)
     name, pictures = open_pictures(dataset, split)
     if not len(pictures):
         raise ValueError("no pictures: the data set is empty")
@@ -136,23 +138,30 @@ def evaluate(
         if measures is not None and wanted != ("boundary",):
             raise ValueError(f"{results} holds boundaries, which have no regions: --measures boundary is what there is")
         wanted = ("boundary",)
-    work = joblib.Parallel(n_jobs=min(jobs, len(entries)), return_as="generator")
-    scored = work(joblib.delayed(_scored)(entry, thresholds, wanted) for entry in entries)
-    shown = tqdm(scored, total=len(entries), unit="picture", disable=None if progress else True)
-    good, failures = [], []
-    for entry, (score, error) in zip(entries, shown, strict=True):
-        if score is None:
-            failures.append((entry.picture.id, error))
-        else:
-            good.append((entry.picture.id, score))
+    work = in_any_order(
+        functools.partial(_scored, thresholds=thresholds, measures=wanted),
+        list(enumerate(entries)),
+        jobs=min(jobs, len(entries)),
+        lost=_lost,
+    )
+    shown = tqdm(work, total=len(entries), unit="picture", disable=None if progress else True)
+    found = sorted(shown, key=lambda each: each[0])
+    good = [(entries[i].picture.id, score) for i, score, _ in found if score is not None]
+    failures = [(entries[i].picture.id, error) for i, score, error in found if score is None]
     ids, scores = [id for id, _ in good], [score for _, score in good]
     return Evaluation(Path(results).resolve().name, name, ids, scores, labels, failures)
 
 
-def _scored(
-    entry: Entry, thresholds: int | Sequence[float], measures: tuple[str, ...]
-) -> tuple[PictureScores | None, str]:
+Scored = tuple[int, PictureScores | None, str]  # which, its scores, and why there are none
+
+
+def _scored(task: tuple[int, Entry], thresholds: int | Sequence[float], measures: tuple[str, ...]) -> Scored:
+    number, entry = task
     try:
-        return entry.scores(thresholds, measures), ""
+        return number, entry.scores(thresholds, measures), ""
     except Exception as error:  # whatever one picture does, the others are still to be done
-        return None, f"{type(error).__name__}: {error}"
+        return number, None, f"{type(error).__name__}: {error}"
+
+
+def _lost(task: tuple[int, Entry], error: str) -> Scored:
+    return task[0], None, error

@@ -16,7 +16,7 @@ from seglab.benchmark.table import Cell, Row, Table
 from seglab.params import parameters
 from seglab.segmenter import Segmenter
 
-__all__ = ["Results", "Run", "published_rows"]
+__all__ = ["Results", "Run", "measured", "published_rows"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,24 @@ class Results:
 def _row(run: Run, chooser: Run | None) -> Row:
     row = evaluated(run.name, run.pooled, run.labels, len(run.scores), chooser.pooled if chooser else None)
     return dataclasses.replace(row, seconds=run.seconds)
+
+
+def measured() -> Table:
+    """The package's own methods on BSDS500's 200 test pictures.
+
+    A row for each method. ``row.cells["covering"]`` (or ``rand``, ``information``, ``boundary``, ``segment_f``,
+    ``segment_f_pooled``, ``ap50``, ``ap70``) has ``ods`` and ``ois``, which choose settings on the test pictures, and
+    ``chosen``, at the setting that is best on validation pictures; ``at`` and ``chosen_at`` say which. ``row.source``
+    is the command that made the row, ``row.seconds`` the mean time for a picture at one setting; the notes say with
+    what and when. `published_rows` are what others measured.
+
+    Examples
+    --------
+    >>> from seglab.benchmark import measured
+    >>> len(measured().rows) > 0
+    True
+    """
+    return Table.from_json(Path(__file__).with_name("measured.json").read_text(encoding="utf-8"))
 
 
 def published_rows() -> list[Row]:

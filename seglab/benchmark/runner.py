@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -18,6 +17,7 @@ from seglab.benchmark.results import Results, Run
 from seglab.benchmark.scores import MEASURES, SettingScore, Truths, checked_measures, score
 from seglab.benchmark.store import Store, key
 from seglab.benchmark.sweeps import Sweep, settings
+from seglab.benchmark.workers import check_jobs, in_any_order
 from seglab.image import as_image
 from seglab.segmenter import Segmenter
 
@@ -68,6 +68,7 @@ def run(
     seed: int | None = None,
     limit: int | None = None,
     jobs: int = 1,
+    scheduler: str | None = None,
     device: str = "cpu",
     connected: bool = False,
     keep_labels: bool = False,
@@ -96,6 +97,10 @@ def run(
         Take the first so many pictures.
     jobs
         Pictures at a time; −1 for as many as there are cores.
+    scheduler
+        The address of a Dask scheduler, such as ``"tcp://10.0.0.5:8786"``, whose workers do the work instead of
+        processes here. They need the same version of seglab and the pictures at the same place; results are stored
+        here. A worker that dies costs the pictures in its hands, which others take over.
     device
         Where methods compute.
     connected
@@ -116,9 +121,10 @@ def run(
     ------
     ValueError
         No such method, parameter, data set or split; no settings to choose from.
+    WorkerError
+        A process was killed, or the scheduler has no workers; what is done is stored.
     """
-    if jobs < 1 and jobs != -1:
-        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
+    check_jobs(jobs)
     wanted = checked_measures(measures)
     names = [methods] if isinstance(methods, (str, Segmenter)) else list(methods)
     grids = settings(names, sweep, fixed=fixed, n_values=n_values, seed=seed)
@@ -136,7 +142,7 @@ def run(
         for (name, pictures), most in zip(opened, limits, strict=False)
     ]
     tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
-    failures, interrupted = _work(store, tasks, jobs, progress)
+    failures, interrupted = _work(store, tasks, jobs, scheduler, progress)
     chosen = parts[1][0] if choose_on is not None else None
     runs = [_collected(store, parts[0], grid, connected, wanted) for grid in grids]
     others = [_collected(store, parts[1], grid, connected, wanted) for grid in grids] if chosen else []
@@ -174,14 +180,16 @@ def _tasks(
             yield Task(path, picture, tuple(todo), of, **options)
 
 
-def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tuple[list[tuple[str, str]], bool]:
+def _work(
+    store: Store, tasks: Sequence[Task], jobs: int, scheduler: str | None, progress: bool
+) -> tuple[list[tuple[str, str]], bool]:
     """Carry out the tasks, store what comes as it comes; return the failures, and whether somebody stopped it."""
     failures: list[tuple[str, str]] = []
     hide = None if progress else True  # None: shown on a terminal
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    results = in_any_order(carry_out, tasks, jobs=jobs, scheduler=scheduler, lost=_lost)
     try:
         with tqdm(total=len(tasks), unit="picture", disable=hide) as bar:
-            for done in parallel(joblib.delayed(carry_out)(task) for task in tasks):
+            for done in results:
                 _keep(store, done)
                 if done.error:
                     failures.append(
@@ -191,6 +199,10 @@ def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tup
     except KeyboardInterrupt:
         return failures, True
     return sorted(failures), False
+
+
+def _lost(task: Task, error: str) -> Done:
+    return Done(task, [], [], error)
 
 
 def carry_out(task: Task) -> Done:

@@ -185,7 +185,9 @@ class SettingScore:
         fields: dict[str, Any] = dict(stored)
         for name, kind in (("region", Region), ("boundary", Boundary), ("segments", Segments)):
             if stored[name] is not None:
-                content = {key: tuple(v) if isinstance(v, list) else v for key, v in stored[name].items()}
+                content: dict[str, Any] = {
+                    key: tuple(v) if isinstance(v, list) else v for key, v in stored[name].items()
+                }
                 fields[name] = kind(**content)
         return cls(**fields)
 

@@ -137,6 +137,23 @@ class Table:
         """Everything, in full precision."""
         return json.dumps({"rows": [dataclasses.asdict(row) for row in self.rows], "notes": self.notes}, indent=2)
 
+    @classmethod
+    def from_json(cls, text: str) -> Table:
+        """What `to_json` gave.
+
+        Examples
+        --------
+        >>> table = Table([Row("halves", {"covering": Cell(ods=0.5)})], ["a note."])
+        >>> Table.from_json(table.to_json()) == table
+        True
+        """
+        content = json.loads(text)
+        rows = [
+            Row(**{**row, "cells": {name: Cell(**cell) for name, cell in row["cells"].items()}})
+            for row in content["rows"]
+        ]
+        return cls(rows, content["notes"])
+
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
