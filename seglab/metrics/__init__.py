@@ -22,6 +22,7 @@ from seglab.metrics.boundary import (
     match_boundaries,
 )
 from seglab.metrics.contingency import ContingencyTable, contingency_table
+from seglab.metrics.membrane import MembraneScores, cells_between, membrane_scores, membrane_sweep, thin_membranes
 from seglab.metrics.region import (
     adapted_rand_error,
     probabilistic_rand_index,
@@ -51,6 +52,7 @@ __all__ = [
     "BoundaryBenchmark",
     "BoundaryScores",
     "ContingencyTable",
+    "MembraneScores",
     "RegionBenchmark",
     "RegionScores",
     "SegmentBenchmark",
@@ -64,12 +66,15 @@ __all__ = [
     "boundary_recall",
     "boundary_scores",
     "boundary_scores_of_contours",
+    "cells_between",
     "compactness",
     "contingency_table",
     "explained_variation",
     "format_official",
     "format_official_boundaries",
     "match_boundaries",
+    "membrane_scores",
+    "membrane_sweep",
     "probabilistic_rand_index",
     "rand_index",
     "read_ground_truth",
@@ -83,6 +88,7 @@ __all__ = [
     "segment_scores",
     "segmentation_covering",
     "superpixel_scores",
+    "thin_membranes",
     "undersegmentation_error",
     "variation_of_information",
 ]
