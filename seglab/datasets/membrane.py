@@ -52,7 +52,7 @@ class MembraneSlice:
 
     @cached_property
     def cells(self) -> Tensor:
-        """(512, 512) int64: 0 on a membrane, then a number for each region that shares sides, as the challenge counts."""
+        """(512, 512) int64: 0 on a membrane, and a number for each region between them that hangs together by sides."""
         return connected_components(torch.where(self.membrane, -1, 0)) + 1
 
     def __repr__(self) -> str:
@@ -117,8 +117,8 @@ class Membrane(Sequence[MembraneSlice]):
         missing = source.missing(self.folder)
         if missing:
             raise DatasetError(
-                f"{self.folder} is incomplete: {len(missing)} of its {len(source.files)} files are missing, {missing[0]} "
-                f"the first. seglab data fetch {source.name} completes it."
+                f"{self.folder} is incomplete: {len(missing)} of its {len(source.files)} files are missing, "
+                f"{missing[0]} the first. seglab data fetch {source.name} completes it."
             )
         self.split: str = split
         self._slices = [self._slice(number) for number in _SPLITS[split]]

@@ -1,4 +1,4 @@
-"""The membrane challenge's scores: are the cells that a membrane map leaves the true ones?
+"""The membrane challenge's scores: whether the cells that a map of membranes leaves are the true ones.
 
 A gap of one pixel in a membrane joins two cells: one wrong pixel, and thousands in the wrong cell. So a map of
 membranes is judged by the cells between them, on the pixels that are truly in a cell, after its membranes were thinned
@@ -15,8 +15,8 @@ References
 I. Arganda-Carreras et al. (2015). Crowdsourcing the creation of image segmentation algorithms for connectomics.
 Frontiers in Neuroanatomy 9:142. doi:10.3389/fnana.2015.00142.
 
-*Differs from the challenge*: it thins with a watershed; here every pixel of a membrane goes to the nearest cell, and lines of
-one pixel are left where two meet. Scores of several slices are averaged.
+*Differs from the challenge*: it thins with a watershed; here every pixel of a membrane goes to the nearest cell, and
+lines of one pixel are left where two meet. Scores of several slices are averaged.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def membrane_scores(cells_true: Any, cells_pred: Any, *, thin: bool = True) -> M
 
     Notes
     -----
-    One table of contingency, and a distance transform on the CPU. Without thinning and without membranes in the prediction,
-    ``rand`` is one less `adapted_rand_error`, but for pairs of a pixel with itself, which the challenge counts.
+    One table of contingency, and a distance transform on the CPU. Without thinning and without membranes in the
+    prediction, ``rand`` is one less `adapted_rand_error`, but for pairs of a pixel with itself, which the challenge
+    counts.
 
     Examples
     --------

@@ -51,8 +51,8 @@ def displacements(
     """
     if min(height, width) < 1 or grid < 2 or not sigma >= 0:
         raise ValueError(
-            f"expected a picture of 1×1 pixels or more, grid of 2 or more and sigma of 0 or more, got {height}×{width}, "
-            f"{grid} and {sigma}"
+            f"expected a picture of 1×1 pixels or more, grid of 2 or more and sigma of 0 or more, got "
+            f"{height}×{width}, {grid} and {sigma}"
         )
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     coarse = sigma * torch.randn(1, 2, grid, grid, generator=generator)
@@ -83,7 +83,7 @@ def bend(values: Tensor, field: Tensor) -> Tensor:
     height, width = values.shape[-2:]
     if field.shape != (2, height, width):
         raise ValueError(
-            f"a picture of {height}×{width} needs a field (2, {height}, {width}), got {tuple(field.shape)}"
+            f"values of {height}×{width} need a field (2, {height}, {width}), got {tuple(field.shape)}"
         )
     rows = torch.arange(height, device=values.device)[:, None] + field[0].to(values.device)
     cols = torch.arange(width, device=values.device) + field[1].to(values.device)

@@ -42,7 +42,7 @@ def test_a_slice(seglab_data):
     assert one.membrane.dtype == torch.bool
     assert 0.1 < one.membrane.float().mean() < 0.3
     assert torch.equal(one.cells == 0, one.membrane)
-    cells, n = label(~one.membrane.numpy())
+    cells, _ = label(~one.membrane.numpy())
     assert np.array_equal(one.cells.numpy(), cells)
     assert one.image[0][one.membrane].mean() < one.image[0][~one.membrane].mean() - 0.1, "membranes are dark"
 

@@ -118,7 +118,7 @@ def test_wrong_inputs():
         displacements(4, 4, grid=1)
     with pytest.raises(ValueError, match="sigma of 0 or more"):
         displacements(4, 4, sigma=-1)
-    with pytest.raises(ValueError, match=r"needs a field \(2, 4, 5\)"):
+    with pytest.raises(ValueError, match=r"need a field \(2, 4, 5\)"):
         bend(torch.zeros(4, 5), torch.zeros(2, 5, 4))
     with pytest.raises(ValueError, match="of one size"):
         elastic((torch.zeros(4, 5), torch.zeros(5, 4)), generator())
