@@ -11,6 +11,7 @@ from seglab.datasets.membrane import Membrane, MembraneSlice
 from seglab.datasets.outlines import PhotoTruth, photo_truth, photos_with_truth
 from seglab.datasets.scenes import SHAPES, TEXTURES, Scene, shapes, two_tone
 from seglab.datasets.tiny_pictures import TINY, Tiny, tiny
+from seglab.datasets.tissues import tissue
 
 __all__ = [
     "BSDS500",
@@ -37,6 +38,7 @@ __all__ = [
     "photos_with_truth",
     "shapes",
     "tiny",
+    "tissue",
     "two_tone",
     "verify",
 ]

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from seglab.datasets._drawing import light, uniform
 from seglab.datasets.scenes import Scene
-from seglab.labels import connected_components, relabel, segment_sizes
+from seglab.labels import connected_components, relabel
 from seglab.segmenter import generator
 
 __all__ = ["tissue"]
@@ -117,7 +117,8 @@ def _partition(height: int, width: int, spacing: float, g: torch.Generator) -> t
 def _numbered(owner: Tensor, wall: Tensor) -> Tensor:
     """Cells from 1 where they hang together and are large enough, 0 elsewhere."""
     parts = connected_components(torch.where(wall, -1, owner))
-    small = segment_sizes(parts)[parts.clamp(min=0)] < _LEAST
+    sizes = torch.bincount(parts.flatten() + 1)
+    small = sizes[parts + 1] < _LEAST
     return relabel(torch.where(small, -1, parts)) + 1
 
 
