@@ -26,7 +26,9 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
+from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
 
 __all__ = [
     "UNPOOLINGS",
@@ -34,6 +36,8 @@ __all__ = [
     "ReceptiveField",
     "SegNet",
     "SqueezeNet",
+    "Training",
+    "TrainingState",
     "UNet",
     "Unpool",
     "bed_of_nails",
@@ -45,16 +49,21 @@ __all__ = [
     "conv_size",
     "crop_and_concatenate",
     "linear_to_conv",
+    "list_weights",
     "load_squeezenet",
+    "load_weights",
     "max_unpool",
     "median_frequency_weights",
     "nearest_unpool",
+    "predict_labels",
     "predict_tiled",
     "preprocess",
     "receptive_field",
+    "save_weights",
     "to_fully_convolutional",
     "transposed_by_convolution",
     "transposed_by_gradient",
     "transposed_by_scatter",
     "transposed_size",
+    "weights_info",
 ]
