@@ -70,6 +70,7 @@ class Hourglass(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> Hourglass(n_classes=5, unpool="switches")(torch.zeros(1, 3, 64, 48)).shape
     torch.Size([1, 5, 64, 48])
     """
@@ -149,6 +150,7 @@ class Unpool(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> Unpool("nails")(torch.tensor([[[[5.0]]]])).tolist()
     [[[[5.0, 0.0], [0.0, 0.0]]]]
     """

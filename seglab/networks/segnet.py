@@ -87,6 +87,7 @@ class SegNet(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=g)
+                assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ class SegNet(nn.Module):
         ways = []
         for block in self.encoder:
             x = block(x)
-            size = x.shape[2:]
+            size = (x.shape[2], x.shape[3])
             x, switches = F.max_pool2d(x, 2, return_indices=True)
             ways.append((switches, size))
         for block in self.decoder:
