@@ -7,9 +7,11 @@ from seglab.datasets._catalog import DatasetInfo, available, fetch, list_dataset
 from seglab.datasets._source import DatasetError, DatasetNotFoundError
 from seglab.datasets.bsds500 import BSDS500, BSDSImage
 from seglab.datasets.bundled import PHOTOS, Photo, photo, photos
+from seglab.datasets.membrane import Membrane, MembraneSlice
 from seglab.datasets.outlines import PhotoTruth, photo_truth, photos_with_truth
 from seglab.datasets.scenes import SHAPES, TEXTURES, Scene, shapes, two_tone
 from seglab.datasets.tiny_pictures import TINY, Tiny, tiny
+from seglab.datasets.tissues import tissue
 
 __all__ = [
     "BSDS500",
@@ -21,6 +23,8 @@ __all__ = [
     "DatasetError",
     "DatasetInfo",
     "DatasetNotFoundError",
+    "Membrane",
+    "MembraneSlice",
     "Photo",
     "PhotoTruth",
     "Scene",
@@ -34,6 +38,7 @@ __all__ = [
     "photos_with_truth",
     "shapes",
     "tiny",
+    "tissue",
     "two_tone",
     "verify",
 ]

@@ -30,6 +30,21 @@ SOURCES: dict[str, Source] = {
             "IEEE TPAMI 33(5):898-916, 2011. doi:10.1109/TPAMI.2010.161"
         ),
     ),
+    "membrane": Source(
+        name="membrane",
+        title="ISBI 2012 membranes",
+        about="30 slices of nerve cells in an electron microscope, 512×512, with the membranes between them",
+        folder="membrane",
+        url="https://github.com/zhixuhao/unet/archive/b45af4d458437d8281cc218a07fd4380818ece4a.zip",
+        inside="data/membrane",
+        checksums=_HERE / "membrane.sha256",
+        n_bytes=6_493_197,
+        terms="cite the challenge",
+        citation=(
+            "I. Arganda-Carreras et al. Crowdsourcing the creation of image segmentation algorithms for connectomics. "
+            "Frontiers in Neuroanatomy 9:142, 2015. doi:10.3389/fnana.2015.00142"
+        ),
+    ),
     "squeezenet": Source(
         name="squeezenet",
         title="SqueezeNet v1.0, compressed",
@@ -104,7 +119,7 @@ def list_datasets(
     Examples
     --------
     >>> [info.name for info in list_datasets()]
-    ['bsds500', 'squeezenet']
+    ['bsds500', 'membrane', 'squeezenet']
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 

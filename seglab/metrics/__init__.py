@@ -22,6 +22,7 @@ from seglab.metrics.boundary import (
     match_boundaries,
 )
 from seglab.metrics.contingency import ContingencyTable, contingency_table
+from seglab.metrics.membrane import MembraneScores, cells_between, membrane_scores, membrane_sweep, thin_membranes
 from seglab.metrics.region import (
     adapted_rand_error,
     probabilistic_rand_index,
@@ -65,6 +66,7 @@ __all__ = [
     "BoundaryBenchmark",
     "BoundaryScores",
     "ContingencyTable",
+    "MembraneScores",
     "RegionBenchmark",
     "RegionScores",
     "SegmentBenchmark",
@@ -80,6 +82,7 @@ __all__ = [
     "boundary_recall",
     "boundary_scores",
     "boundary_scores_of_contours",
+    "cells_between",
     "class_accuracy",
     "class_dice",
     "class_iou",
@@ -94,6 +97,8 @@ __all__ = [
     "match_boundaries",
     "mean_accuracy",
     "mean_iou",
+    "membrane_scores",
+    "membrane_sweep",
     "pixel_accuracy",
     "probabilistic_rand_index",
     "rand_index",
@@ -109,6 +114,7 @@ __all__ = [
     "segmentation_covering",
     "semantic_scores",
     "superpixel_scores",
+    "thin_membranes",
     "undersegmentation_error",
     "variation_of_information",
 ]

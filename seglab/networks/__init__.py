@@ -1,10 +1,12 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.hourglass import UNPOOLINGS, Hourglass, Unpool
 from seglab.networks.layers import (
     ReceptiveField,
     bed_of_nails,
     bilinear_kernel,
     bilinear_unpool,
+    conv_size,
     crop_and_concatenate,
     max_unpool,
     nearest_unpool,
@@ -14,6 +16,7 @@ from seglab.networks.layers import (
     transposed_by_scatter,
     transposed_size,
 )
+from seglab.networks.segnet import SegNet, median_frequency_weights
 from seglab.networks.squeezenet import (
     SqueezeNet,
     class_names,
@@ -28,23 +31,29 @@ from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
 
 __all__ = [
+    "UNPOOLINGS",
+    "Hourglass",
     "ReceptiveField",
+    "SegNet",
     "SqueezeNet",
     "Training",
     "TrainingState",
     "UNet",
+    "Unpool",
     "bed_of_nails",
     "bilinear_kernel",
     "bilinear_unpool",
     "border_weights",
     "class_names",
     "classify",
+    "conv_size",
     "crop_and_concatenate",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
     "load_weights",
     "max_unpool",
+    "median_frequency_weights",
     "nearest_unpool",
     "predict_labels",
     "predict_tiled",
