@@ -1,11 +1,11 @@
-"""The compiled loop of `seglab.metrics.instance`; imported when first needed."""
+"""The compiled loops of `seglab.metrics.instance` and `seglab.networks.detection`; imported when first needed."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-__all__ = ["match_greedily"]
+__all__ = ["match_greedily", "suppress"]
 
 _loop = numba.njit(cache=True, nogil=True)
 
@@ -27,3 +27,33 @@ def match_greedily(pred, true, overlaps, thresholds, strict, n_pred, n_true):  #
                 found[k, pred[e]] = true[e]
                 taken[true[e]] = True
     return found
+
+
+@_loop
+def suppress(boxes, groups, threshold):  # type: ignore[no-untyped-def]
+    """Which boxes (N, 4) float32, the surest first, greedy suppression keeps: their numbers in order.
+
+    The arithmetic is that of `seglab.networks.detection.box_iou`, operation for operation.
+    """
+    n = len(boxes)
+    gone = np.zeros(n, np.bool_)
+    kept = np.empty(n, np.int64)
+    zero = np.float32(0)
+    area = np.maximum(boxes[:, 2] - boxes[:, 0], zero) * np.maximum(boxes[:, 3] - boxes[:, 1], zero)
+    n_kept = 0
+    for i in range(n):
+        if gone[i]:
+            continue
+        kept[n_kept] = i
+        n_kept += 1
+        top, left, bottom, right = boxes[i]
+        for j in range(i + 1, n):
+            if gone[j] or groups[i] != groups[j]:
+                continue
+            height = min(bottom, boxes[j, 2]) - max(top, boxes[j, 0])
+            width = min(right, boxes[j, 3]) - max(left, boxes[j, 1])
+            if height <= zero or width <= zero:
+                continue
+            both = height * width
+            gone[j] = both / ((area[i] + area[j]) - both) > threshold
+    return kept[:n_kept].copy()
