@@ -35,8 +35,8 @@ _SEED = 0
 def bright_nuclei(image: Tensor) -> Tensor:
     """Make every kind of picture look alike: one channel, nuclei bright on a dark ground, the same contrast.
 
-    Gray; light and dark exchanged where the median is above the middle, for most of a picture is ground; then stretched so
-    that the median is 0 and the 99.5th percentile 1.
+    Gray; light and dark exchanged where the median is above the middle, for most of a picture is ground; then stretched
+    so that the median is 0 and the 99.5th percentile 1.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class Nuclei(Sequence[NucleiImage]):
 
 
 def _masks(split: str) -> dict[str, list[str]]:
-    """The mask files of each picture of a split, from the list of checksums: the same whether or not some are missing."""
+    """The mask files of each picture of a split, from the list of checksums: the same where some are missing."""
     found: dict[str, list[str]] = {}
     for path in SOURCES["nuclei"].files:
         id, kind, _ = path.split("/")

@@ -233,9 +233,7 @@ def nms_by_matrix(boxes: Tensor, scores: Tensor, threshold: float, groups: Tenso
 # --- what to learn from -----------------------------------------------------------------------------------------------
 
 
-def match_boxes(
-    boxes: Tensor, truth: Tensor, *, high: float, low: float, best: bool = False
-) -> tuple[Tensor, Tensor]:
+def match_boxes(boxes: Tensor, truth: Tensor, *, high: float, low: float, best: bool = False) -> tuple[Tensor, Tensor]:
     """Say of boxes (N, 4) which are examples of an object (IoU ≥ high), which of none (< low), and of which.
 
     Parameters
@@ -355,8 +353,10 @@ def roi_align(
     for number, one in enumerate(features):
         own = (image == number).nonzero()[:, 0]
         middle = rows[own].flatten(0, 1) @ one.transpose(0, 1).flatten(1)  # (R · size, C · W)
-        middle = middle.view(len(own), -1, width) @ cols[own].transpose(1, 2)  # (R, size · C, size)
-        parts.append(middle.view(len(own), size, -1, size))
+        middle = middle.view(len(own), size * features.shape[1], width) @ cols[own].transpose(
+            1, 2
+        )  # (R, size · C, size)
+        parts.append(middle.view(len(own), size, features.shape[1], size))
         order.append(own)
     there = torch.cat(order)
     if len(there) < len(boxes):

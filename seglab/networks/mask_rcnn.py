@@ -14,15 +14,14 @@ S. Ren, K. He, R. Girshick, J. Sun (2015). Faster R-CNN: towards real-time objec
 networks. NeurIPS. arXiv:1506.01497.
 K. He, G. Gkioxari, P. Dollár, R. Girshick (2017). Mask R-CNN. ICCV. doi:10.1109/ICCV.2017.322, arXiv:1703.06870.
 
-*Differs from the paper*: a small backbone, trained from nothing, with one map (top-down as in a feature pyramid, but only
-its finest level is used) and group normalization; the box head sees the mean of 2×2 of the very grid that the mask
+*Differs from the paper*: a small backbone, trained from nothing, with one map (top-down as in a feature pyramid, but
+only its finest level is used) and group normalization; the box head sees the mean of 2×2 of the very grid that the mask
 head sees, where the paper reads two grids; two convolutions in the mask head instead of four.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -199,7 +198,7 @@ class MaskRCNN(nn.Module):
         self.n_classes, self.in_channels, self.stride = n_classes, in_channels, stride
         channels = 2 * width
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # layers draw their first weights from the global generator, which is put back
+            torch.default_generator.manual_seed(seed)  # layers draw from the global one, which is put back after
             self.backbone = _Backbone(in_channels, width, channels, stride)
             self.rpn = _ProposalHead(channels, len(self.settings.scales) * len(self.settings.ratios))
             self.box_head = _BoxHead(channels, n_classes)
@@ -374,7 +373,7 @@ class _Backbone(nn.Module):
         sizes = [width, 2 * width, 3 * width, 4 * width]
         self.down = nn.ModuleList(
             nn.Sequential(nn.MaxPool2d(2), _block(before, after), _block(after, after))
-            for before, after in zip(sizes, sizes[1:])
+            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.across = nn.ModuleList(nn.Conv2d(size, channels, 1) for size in sizes[1:])
         self.levels = 3 if stride == 4 else 2
@@ -453,7 +452,7 @@ def _small(layer: nn.Conv2d | nn.Linear, std: float) -> nn.Module:
 def _truth(instances: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (T, 4), classes (T,) and numbers (T,) of the objects that are seen and have a class."""
     if int(instances.max()) > len(classes):
-        raise ValueError(f"there are classes of {len(classes)} objects, and an object has number {int(instances.max())}")
+        raise ValueError(f"classes are of {len(classes)} objects, and there is an object number {int(instances.max())}")
     boxes = boxes_of(instances, len(classes))
     numbers = ((boxes[:, 2] > boxes[:, 0]) & (classes > 0)).nonzero()[:, 0]
     return boxes[numbers], classes[numbers], numbers + 1

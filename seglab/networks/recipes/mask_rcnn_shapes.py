@@ -66,14 +66,14 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     held_out = [to_sample(make_scene(100_000 + number)) for number in range(100)]
     training = Training(epochs=epochs or EPOCHS, batch_size=8, lr=1e-3, schedule="cosine", seed=seed)
     state = training.fit(
-        MaskRCNN(len(CLASSES), seed=seed), loss, data, device=device, checkpoint=Path(out) / f"{NAME}.checkpoint"
+        MaskRCNN(len(CLASSES), seed=seed), loss, data, device=device, checkpoint=Path(out) / f"{NAME}.pt"
     )
     result = evaluate(state.model.to(device), held_out)
     scores = {"AP": result.mean_ap, "AP50": result.at(0.5), "AP75": result.at(0.75), "PQ": result.panoptic.mean[0]}
     save_weights(
         state.model,
         Path(out) / NAME,
-        command=f"seglab train {NAME} --epochs {training.epochs}",
+        command=f"seglab train {NAME} --epochs {training.epochs} --seed {seed}",
         data="400 generated scenes of 128×128, seeds 0 to 399; scores on seeds 100000 to 100099",
         seed=seed,
         device=str(device),
