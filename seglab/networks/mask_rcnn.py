@@ -237,13 +237,25 @@ class MaskRCNN(nn.Module):
         logits, deltas = self.box_head(pooled)
         return logits.softmax(1), decode(deltas, boxes[:, None], _ROI_SCALE)
 
-    def select(self, probabilities: Tensor, boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Choose what is detected: pairs of proposal and class, sure enough and not suppressed, the surest first."""
+    def choose(self, probabilities: Tensor, boxes: Tensor, height: int, width: int) -> Detections:
+        """Choose what is detected: sure enough and not suppressed by a surer one of its class. Masks are still full."""
         proposal, kind = (probabilities[:, 1:] >= self.settings.min_score).nonzero(as_tuple=True)
-        own = clip_boxes(boxes[proposal, kind], height, width)
-        kept = nms(own, probabilities[proposal, kind + 1], self.settings.detection_nms, kind)
-        kept = kept[: self.settings.max_detections]
-        return proposal[kept], kind[kept] + 1
+        scores, own = probabilities[proposal, kind + 1], clip_boxes(boxes[proposal, kind], height, width)
+        kept = nms(own, scores, self.settings.detection_nms, kind)[: self.settings.max_detections]
+        return Detections(
+            boxes=own[kept],
+            scores=scores[kept],
+            classes=kind[kept] + 1,
+            masks=own.new_ones(len(kept), 28, 28),
+            height=height,
+            width=width,
+        )
+
+    def segment(self, features: Tensor, found: Detections) -> Detections:
+        """Read once more from the better boxes, and give each object the mask of its class."""
+        pooled = self.pool(features, found.boxes, torch.zeros_like(found.classes))
+        masks = self.mask_head(pooled)[torch.arange(len(found)), found.classes - 1]
+        return dataclasses.replace(found, masks=masks.sigmoid())
 
     # --- all of them --------------------------------------------------------------------------------------------------
 
@@ -263,19 +275,9 @@ class MaskRCNN(nn.Module):
         logits, deltas = self.rpn(features)
         proposals = self.propose(logits[0], deltas[0], self.anchors(features), height, width)
         boxes = proposals.boxes[proposals.kept]
-        zeros = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-        probabilities, better = self.classify(self.pool(features, boxes, zeros), boxes)
-        proposal, kind = self.select(probabilities, better, height, width)
-        boxes = clip_boxes(better[proposal, kind - 1], height, width)
-        masks = self.mask_head(self.pool(features, boxes, zeros[proposal]))[torch.arange(len(kind)), kind - 1]
-        return Detections(
-            boxes=boxes,
-            scores=probabilities[proposal, kind],
-            classes=kind,
-            masks=masks.sigmoid(),
-            height=height,
-            width=width,
-        )
+        image_of = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+        found = self.choose(*self.classify(self.pool(features, boxes, image_of), boxes), height, width)
+        return self.segment(features, found)
 
     def losses(
         self, images: Tensor, instances: Tensor, classes: Tensor, *, generator: torch.Generator | None = None

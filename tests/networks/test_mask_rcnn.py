@@ -216,10 +216,11 @@ def test_detect_is_its_stages() -> None:
         boxes = proposals.boxes[proposals.kept]
         zeros = torch.zeros(len(boxes), dtype=torch.int64)
         probabilities, better = model.classify(model.pool(features, boxes, zeros), boxes)
-        proposal, kind = model.select(probabilities, better, 64, 64)
+        chosen = model.choose(probabilities, better, 64, 64)
     found = model.detect(image)
-    torch.testing.assert_close(found.scores, probabilities[proposal, kind])
-    assert torch.equal(found.classes, kind)
+    for name in ("boxes", "scores", "classes"):
+        assert torch.equal(getattr(found, name), getattr(chosen, name))
+    assert torch.equal(found.masks, model.segment(features, chosen).masks)
     assert proposals.boxes.shape == (400, 4) or len(proposals.boxes) < 400
     assert (box_iou(boxes, boxes).triu(1) <= 0.7).all()
 
