@@ -8,6 +8,7 @@ from seglab.datasets._source import DatasetError, DatasetNotFoundError
 from seglab.datasets.bsds500 import BSDS500, BSDSImage
 from seglab.datasets.bundled import PHOTOS, Photo, photo, photos
 from seglab.datasets.membrane import Membrane, MembraneSlice
+from seglab.datasets.nuclei import Nuclei, NucleiImage, bright_nuclei
 from seglab.datasets.outlines import PhotoTruth, photo_truth, photos_with_truth
 from seglab.datasets.scenes import SHAPES, TEXTURES, Scene, shapes, two_tone
 from seglab.datasets.tiny_pictures import TINY, Tiny, tiny
@@ -25,11 +26,14 @@ __all__ = [
     "DatasetNotFoundError",
     "Membrane",
     "MembraneSlice",
+    "Nuclei",
+    "NucleiImage",
     "Photo",
     "PhotoTruth",
     "Scene",
     "Tiny",
     "available",
+    "bright_nuclei",
     "fetch",
     "list_datasets",
     "photo",
