@@ -15,13 +15,13 @@ from seglab.segmenter import generator
 
 __all__ = ["train"]
 
-_EPOCHS = {32: 12, 16: 8, 8: 8}
+_EPOCHS = {32: 8, 16: 6, 8: 8}
 
 
 def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
     """Train, save and score; see `seglab.networks.recipes`. What is before the first skip stays SqueezeNet's."""
     pairs = {split: [(h.image, h.labels) for h in WeizmannHorses(split)] for split in ("train", "val", "test")}
-    cut = partial(random_crop, size=(192, 192))
+    cut = partial(random_crop, size=(160, 160))
     return train_finer_and_finer(
         "fcn_horses",
         FCN(load_squeezenet().features, 2, stride=32).freeze(2),
@@ -32,7 +32,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         pairs["test"],
         out=out,
         device=device,
-        augment=chain(partial(random_scale, low=0.75, high=1.4), cut, random_flip, random_brightness),
+        augment=chain(partial(random_scale, low=0.6, high=1.2), cut, random_flip, random_brightness),
         class_names=("ground", "horse"),
         about={
             "command": f"seglab train fcn_horses --seed {seed}",
