@@ -74,19 +74,20 @@ class FCN(nn.Module):
         if n_classes < 2:
             raise ValueError(f"n_classes must be at least 2, got {n_classes}")
         self.n_classes, self.stride = n_classes, stride
-        self.stages = nn.ModuleList(_stages(features))
+        stages = list(_stages(features))
+        self.stages = nn.ModuleList(stages)
         self.drop = nn.Dropout(dropout)
-        channels = [_channels(stage) for stage in self.stages]
+        channels = [_channels(stage) for stage in stages]
         scored = {32: 1, 16: 2, 8: 3, 4: 4}[stride]
         self.heads = nn.ModuleList(nn.Conv2d(n, n_classes, 1) for n in channels[::-1][:scored])
-        up = {"kernel_size": 3, "stride": 2, "padding": 1, "bias": False}
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(n_classes, n_classes, **up) for _ in range(scored - 1))
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(n_classes, n_classes, 3, stride=2, padding=1, bias=False) for _ in range(scored - 1)
+        )
+        for p in self.heads.parameters():
+            nn.init.zeros_(p)
         with torch.no_grad():
-            for head in self.heads:
-                head.weight.zero_()
-                head.bias.zero_()
-            for up_layer in self.ups:
-                up_layer.weight.copy_(bilinear_kernel_between(n_classes, 2))
+            for p in self.ups.parameters():
+                p.copy_(bilinear_kernel_between(n_classes, 2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Make maps ever coarser, score them, and come up again, adding finer scores."""
@@ -114,7 +115,7 @@ class FCN(nn.Module):
 
     def finer(self) -> FCN:
         """Make the network of half the stride: the same weights, and a skip that adds nothing until it is trained."""
-        features = nn.Sequential(*(layer for stage in list(self.stages)[:-1] for layer in stage))
+        features = nn.Sequential(*(layer for stage in list(self.stages)[:-1] for layer in stage.children()))
         model = FCN(features, self.n_classes, stride=self.stride // 2, dropout=self.drop.p)
         model.load_state_dict({**model.state_dict(), **self.state_dict()})
         for own, given in zip(model.stages, self.stages, strict=True):

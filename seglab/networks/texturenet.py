@@ -48,12 +48,13 @@ class TextureNet(nn.Module):
         self.fc6 = nn.Linear(64 * 3 * 3, 64)
         self.fc7 = nn.Linear(64, n_classes)
         draw = generator(seed)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=draw)
-                nn.init.zeros_(layer.bias)
+        for name, p in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(p)
+            else:
+                nn.init.kaiming_normal_(p, nonlinearity="relu", generator=draw)
         with torch.no_grad():
-            self.features[0].weight.div_(64)  # its input runs from -128 to 127
+            next(self.parameters()).div_(64)  # the first layer's input runs from -128 to 127
 
     def forward(self, x: Tensor) -> Tensor:
         """Score the classes of whole windows."""

@@ -92,7 +92,8 @@ def train_finer_and_finer(
     for stride, n in epochs.items():
         while model.stride > stride:
             model = model.finer()
-        options = {"augment": augment, "device": device, "checkpoint": out / f"{name}_{stride}s.pt"}
+        file = out / f"{name}_{stride}s.pt"
+        options: dict[str, Any] = {"augment": augment, "device": device, "checkpoint": file}
         state = replace(training, epochs=n).fit(model, pixel_loss, train, held_out, **options)
         frozen = {key for key, p in model.named_parameters() if not p.requires_grad}
         trained: Any = state.model

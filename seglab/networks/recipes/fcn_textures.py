@@ -39,9 +39,10 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
     """Train, save and score; see `seglab.networks.recipes`."""
     about = {"command": f"seglab train fcn_textures --seed {seed}", "data": "generated (seglab.datasets.mosaic)"}
     classifier, accuracy = _classifier(out, epochs or 8, device, seed, about)
+    features: Any = classifier.dense()[:-1]
     results = train_finer_and_finer(
         "fcn_textures",
-        FCN(classifier.dense()[:-1], len(TEXTURES), stride=32, dropout=0.2),
+        FCN(features, len(TEXTURES), stride=32, dropout=0.2),
         {stride: epochs or n for stride, n in _EPOCHS.items()},
         Training(batch_size=8, lr=1e-3, schedule="poly", seed=seed),
         mosaics(240),
@@ -68,7 +69,7 @@ def _classifier(out: Path, epochs: int, device: str, seed: int, about: dict[str,
     with torch.inference_mode():
         found = torch.cat([model(x[None].to(device)).argmax(1).cpu() for x, _ in test])
     accuracy = float((found == torch.stack([y for _, y in test])).double().mean())
-    record = {**about, "training": training.code(), "epochs": epochs, "seed": seed, "device": device}
+    record: dict[str, Any] = {**about, "training": training.code(), "epochs": epochs, "seed": seed, "device": device}
     scores = {"accuracy": round(accuracy, 4)}
     save_weights(model, out / "texture_classifier", **record, seconds=round(state.seconds), scores=scores)
     return model, accuracy
