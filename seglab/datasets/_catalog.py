@@ -59,6 +59,17 @@ SOURCES: dict[str, Source] = {
             "J. C. Caicedo et al. Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl. Nature "
             "Methods 16, 1247-1253, 2019. doi:10.1038/s41592-019-0612-7"
         ),
+    "horses": Source(
+        name="horses",
+        title="Weizmann horses",
+        about="327 photographs of a horse each, with its figure as a mask",
+        folder="weizmann_horses",
+        url="https://github.com/shenshutao/image_segmentation/archive/2653401d6ea617026895aac17059eb57e017abcb.zip",
+        inside="weizmann_horse_db",
+        checksums=_HERE / "horses.sha256",
+        n_bytes=14_641_737,
+        terms="research",
+        citation="E. Borenstein, S. Ullman. Class-specific, top-down segmentation. ECCV 2002.",
     ),
     "squeezenet": Source(
         name="squeezenet",
@@ -136,6 +147,8 @@ def list_datasets(
     >>> [info.name for info in list_datasets()]
     ['bsds500', 'membrane', 'squeezenet']
     ['bsds500', 'nuclei', 'squeezenet']
+    >>> list_datasets()[0].name
+    'bsds500'
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 

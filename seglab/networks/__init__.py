@@ -1,5 +1,6 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.fcn import FCN, class_activation, pixel_loss, sliding_scores, to_pixels
 from seglab.networks.hourglass import UNPOOLINGS, Hourglass, Unpool
 from seglab.networks.layers import (
     ReceptiveField,
@@ -23,19 +24,23 @@ from seglab.networks.squeezenet import (
     classify,
     linear_to_conv,
     load_squeezenet,
+    normalize,
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
 
 __all__ = [
+    "FCN",
     "UNPOOLINGS",
     "Hourglass",
     "ReceptiveField",
     "SegNet",
     "SqueezeNet",
+    "TextureNet",
     "Training",
     "TrainingState",
     "UNet",
@@ -44,6 +49,7 @@ __all__ = [
     "bilinear_kernel",
     "bilinear_unpool",
     "border_weights",
+    "class_activation",
     "class_names",
     "classify",
     "conv_size",
@@ -55,12 +61,16 @@ __all__ = [
     "max_unpool",
     "median_frequency_weights",
     "nearest_unpool",
+    "normalize",
+    "pixel_loss",
     "predict_labels",
     "predict_tiled",
     "preprocess",
     "receptive_field",
     "save_weights",
+    "sliding_scores",
     "to_fully_convolutional",
+    "to_pixels",
     "transposed_by_convolution",
     "transposed_by_gradient",
     "transposed_by_scatter",
