@@ -6,24 +6,31 @@ print(results.table(published=True))
 
 from seglab.benchmark.evaluation import Evaluation, evaluate
 from seglab.benchmark.pictures import FolderPicture, Picture, open_pictures
-from seglab.benchmark.results import Results, Run, published_rows
+from seglab.benchmark.pooling import Measured
+from seglab.benchmark.results import Results, Run, measured, published_rows
 from seglab.benchmark.runner import run
-from seglab.benchmark.scores import SettingScore
+from seglab.benchmark.scores import MEASURES, PictureScores, SettingScore
 from seglab.benchmark.sweeps import settings
 from seglab.benchmark.table import FORMATS, Cell, Row, Table
+from seglab.benchmark.workers import WorkerError
 
 __all__ = [
     "FORMATS",
+    "MEASURES",
     "Cell",
     "Evaluation",
     "FolderPicture",
+    "Measured",
     "Picture",
+    "PictureScores",
     "Results",
     "Row",
     "Run",
     "SettingScore",
     "Table",
+    "WorkerError",
     "evaluate",
+    "measured",
     "open_pictures",
     "published_rows",
     "run",

@@ -59,6 +59,7 @@ SOURCES: dict[str, Source] = {
             "J. C. Caicedo et al. Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl. Nature "
             "Methods 16, 1247-1253, 2019. doi:10.1038/s41592-019-0612-7"
         ),
+    ),
     "horses": Source(
         name="horses",
         title="Weizmann horses",

@@ -20,6 +20,7 @@ from seglab.metrics.boundary import (
     boundary_scores_of_contours,
     format_official_boundaries,
     match_boundaries,
+    thin_boundaries,
 )
 from seglab.metrics.contingency import ContingencyTable, contingency_table
 from seglab.metrics.instance import (
@@ -132,6 +133,7 @@ __all__ = [
     "segmentation_covering",
     "semantic_scores",
     "superpixel_scores",
+    "thin_boundaries",
     "thin_membranes",
     "undersegmentation_error",
     "variation_of_information",
