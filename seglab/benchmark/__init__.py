@@ -5,6 +5,7 @@ print(results.table(published=True))
 """
 
 from seglab.benchmark.evaluation import Evaluation, evaluate
+from seglab.benchmark.people import PeopleScores, leave_one_out, people_on_bsds500
 from seglab.benchmark.pictures import FolderPicture, Picture, open_pictures
 from seglab.benchmark.results import Results, Run, published_rows
 from seglab.benchmark.runner import run
@@ -17,6 +18,7 @@ __all__ = [
     "Cell",
     "Evaluation",
     "FolderPicture",
+    "PeopleScores",
     "Picture",
     "Results",
     "Row",
@@ -24,7 +26,9 @@ __all__ = [
     "SettingScore",
     "Table",
     "evaluate",
+    "leave_one_out",
     "open_pictures",
+    "people_on_bsds500",
     "published_rows",
     "run",
     "settings",
