@@ -1,7 +1,7 @@
 """How people agree with one another: each person's segmentation scored against the others', as if it were a method's.
 
 What a method can hope for: where people differ, no segmentation agrees with all of them. The scores of BSDS500's 200
-test pictures are stored in ``people.json``; with the data at hand, ``python -m seglab.benchmark.people`` makes it anew.
+test pictures are stored in ``people.json``; with the data at hand, `write_people` makes it anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from seglab.labels import as_labels, count_labels
 from seglab.metrics.boundary import BoundaryScores, boundary_scores
 from seglab.metrics.region import probabilistic_rand_index, segmentation_covering, variation_of_information
 
-__all__ = ["PeopleScores", "leave_one_out", "people_on_bsds500"]
+__all__ = ["PeopleScores", "leave_one_out", "people_on_bsds500", "pooled_f", "write_people"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,20 +125,17 @@ _FILE = Path(__file__).with_name("people.json")
 _ABOUT = (
     "BSDS500, test: each person scored against the others of the same picture, means over the person left out; "
     "boundary: matched and all pixels of the others, matched and all of the person, summed over the person left out. "
-    "Made by: python -m seglab.benchmark.people"
+    "Made by: seglab.benchmark.people.write_people('people.json')"
 )
 
 
-def _made_anew() -> None:
+def write_people(path: str | Path) -> None:
+    """Score the people of BSDS500's test pictures, and write what `people_on_bsds500` reads; takes some minutes."""
     lines = []
     for picture in BSDS500("test"):
         row = asdict(leave_one_out(picture.segmentations, picture.boundaries, id=picture.id))
-        rounded = {name: round(v, 6) if isinstance(v, float) else v for name, v in row.items()}
-        lines.append("  " + json.dumps(rounded))
-        print(lines[-1], flush=True)
-    text = f'{{\n "about": {json.dumps(_ABOUT)},\n "pictures": [\n' + ",\n".join(lines) + "\n ]\n}\n"
-    _FILE.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _made_anew()
+        lines.append(json.dumps({name: round(v, 6) if isinstance(v, float) else v for name, v in row.items()}))
+    pictures = ",\n  ".join(lines)
+    Path(path).write_text(
+        f'{{\n "about": {json.dumps(_ABOUT)},\n "pictures": [\n  {pictures}\n ]\n}}\n', encoding="utf-8"
+    )
