@@ -475,7 +475,8 @@ if at_hand:
 # %% [markdown]
 # <details><summary>And VI?</summary>
 #
-# By VI, the best segmentation of the tiger is a *single* segment. Its stripes cost more bits than not finding the tiger.
+# By VI, the best segmentation of the tiger is a *single* segment: its stripes cost more bits than not finding the tiger.
+# By covering, a single segment is nearly as good as the best. Boundary F wants the stripes.
 # </details>
 
 # %% [markdown]

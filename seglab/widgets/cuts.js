@@ -14,7 +14,7 @@ class Measure {
     this.x = (i) => left + (right - left) * (n > 1 ? i / (n - 1) : 0.5);
     this.y = (v) => bottom - (bottom - top) * (this.high > this.low ? (v - this.low) / (this.high - this.low) : 0.5);
     const short = (v) => Number(v.toPrecision(2)).toString();
-    this.title = `${title}, ${name === "VI" ? "lower" : "higher"} is better`;
+    this.title = `${title}, ${name === "VI" ? "lower" : "higher"} is better, over thresholds that leave ${counts[0]} to ${counts[n - 1]} segments`;
     this.svg = svg("svg", { viewBox: `0 0 ${W} ${H}`, class: "seglab-chart", role: "img" });
     this.rule = svg("path", { class: "seglab-rule", fill: "none" });
     this.line = svg("polyline", { class: "seglab-curve", fill: "none" });
@@ -26,7 +26,7 @@ class Measure {
     this.svg.append(svg("path", { d: `M${left} ${top}V${bottom}H${right}`, class: "seglab-axis", fill: "none" }), ...this.scale,
       svg("text", { x: left, y: H - 6, "text-anchor": "middle" }, short(thresholds[0])),
       svg("text", { x: right, y: H - 6, "text-anchor": "end" }, short(thresholds[n - 1])),
-      svg("text", { x: (left + right) / 2, y: H - 6, "text-anchor": "middle" }, `threshold (${counts[0]} to ${counts[n - 1]} segments)`),
+      svg("text", { x: (left + right) / 2, y: H - 6, "text-anchor": "middle" }, "threshold"),
       this.line, this.dots, this.rule, this.ring, this.dot);
     this.line.setAttribute("points", values.map((v, i) => `${this.x(i).toFixed(1)},${this.y(v).toFixed(1)}`).join(" "));
     this.top = top; this.bottom = bottom;
