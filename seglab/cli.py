@@ -1,4 +1,4 @@
-"""The command line: ``seglab segment``, ``methods``, ``data``, ``evaluate`` and ``benchmark``.
+"""The command line: ``seglab segment``, ``methods``, ``data``, ``evaluate``, ``benchmark`` and ``train``.
 
 Nothing heavy is imported before a command needs it, so that ``seglab --help`` answers at once. The exit status is 0
 when all went well, 1 when a picture or a file failed, 2 when the command itself is wrong, 130 when it was stopped.
@@ -21,6 +21,7 @@ import seglab
 from seglab._batch import GIF_STATES, KINDS, Job, UsageError, enlarged, find, plan, read_targets, write
 from seglab._cli_benchmark import add_benchmark
 from seglab._cli_evaluate import add_evaluate
+from seglab._cli_train import add_train
 
 if TYPE_CHECKING:
     from seglab.datasets import DatasetInfo
@@ -40,6 +41,7 @@ examples:
   seglab data list                            the data sets, and where they are found
   seglab evaluate labels/                     a folder of segmentations, scored as the Berkeley benchmark does
   seglab benchmark kmeans --sweep n_clusters  a method over a data set, scored at many settings
+  seglab train fcn_textures                   a network, trained by its recipe
 
 Each command has its own help: seglab segment --help
 """
@@ -121,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"seglab {seglab.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_segment, _add_methods, _add_data, add_evaluate, add_benchmark):
+    for add in (_add_segment, _add_methods, _add_data, add_evaluate, add_benchmark, add_train):
         add(commands, formatter)
     return parser
 

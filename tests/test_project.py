@@ -41,7 +41,7 @@ LAYERS = (
     ("segmenter", "hierarchy", "region_graph"),
     ("methods", "networks", "metrics", "datasets"),
     ("drawing", "plot", "animation"),
-    ("widgets", "exercises", "benchmark", "cli", "_batch", "_cli_evaluate", "_cli_benchmark", "__main__"),
+    ("widgets", "exercises", "benchmark", "cli", "_batch", "_cli_evaluate", "_cli_benchmark", "_cli_train", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 EXCEPTIONS = {("seglab.segmenter", "seglab.methods")}  # finding all methods means importing the package that has them

@@ -382,8 +382,7 @@ def _eigenvectors(matrix: sp.csr_array, n: int, seed: int) -> tuple[Array, Array
     known /= np.maximum(np.linalg.norm(known, axis=0), 1e-300)
     values, x = np.zeros(n_known), known
     if n > n_known:
-        normalized = (sp.diags_array(scale) @ matrix @ sp.diags_array(scale)).tocsr()
-        more, vectors = _largest(normalized, known, n - n_known, seed)
+        more, vectors = _largest(_scaled(matrix, scale), known, n - n_known, seed)
         values, x = np.concatenate([values, np.clip(1 - more, 0, None)]), np.concatenate([known, vectors], axis=1)
     y = scale[:, None] * x
     for k in range(n_known):  # exactly constant, and on nodes without weight too
@@ -392,6 +391,12 @@ def _eigenvectors(matrix: sp.csr_array, n: int, seed: int) -> tuple[Array, Array
         y[inside, k] = 1 / math.sqrt(weight) if weight > 0 else 1.0
     tip = np.abs(y).argmax(axis=0)
     return values, y * np.where(y[tip, np.arange(n)] < 0, -1.0, 1.0)
+
+
+def _scaled(matrix: sp.csr_array, scale: Array) -> sp.csr_array:
+    """Row i and column i times ``scale[i]``, on the stored weights: a product of matrices costs a small graph more."""
+    data = matrix.data * np.repeat(scale, np.diff(matrix.indptr)) * scale[matrix.indices]
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _components(matrix: sp.csr_array, degree: Array) -> Array:
@@ -536,9 +541,9 @@ def _sweep(matrix: sp.csr_array, degree: Array, order: Array) -> Array:
     m = len(order)
     rank = np.empty(m, np.int64)
     rank[order] = np.arange(m)
-    upper = sp.triu(matrix, 1)  # in coordinates
-    (row, col), weight = upper.coords, upper.data
-    low, high = np.minimum(rank[row], rank[col]), np.maximum(rank[row], rank[col])
+    low, high = np.repeat(rank, np.diff(matrix.indptr)), rank[matrix.indices]
+    once = low < high  # each edge, and no loop
+    low, high, weight = low[once], high[once], matrix.data[once]
     change = np.bincount(low, weight, m) - np.bincount(high, weight, m)
     forth, back = change[:-1].cumsum(), -change[:0:-1].cumsum()[::-1]
     before, after = degree[order[:-1]].cumsum(), degree[order[:0:-1]].cumsum()[::-1]

@@ -23,11 +23,15 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
+from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
 
 __all__ = [
     "ReceptiveField",
     "SqueezeNet",
+    "Training",
+    "TrainingState",
     "UNet",
     "bed_of_nails",
     "bilinear_kernel",
@@ -37,15 +41,20 @@ __all__ = [
     "classify",
     "crop_and_concatenate",
     "linear_to_conv",
+    "list_weights",
     "load_squeezenet",
+    "load_weights",
     "max_unpool",
     "nearest_unpool",
+    "predict_labels",
     "predict_tiled",
     "preprocess",
     "receptive_field",
+    "save_weights",
     "to_fully_convolutional",
     "transposed_by_convolution",
     "transposed_by_gradient",
     "transposed_by_scatter",
     "transposed_size",
+    "weights_info",
 ]

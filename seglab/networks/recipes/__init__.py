@@ -1,0 +1,39 @@
+"""Recipes: each trains a network from nothing to weights with scores; ``seglab train NAME`` runs one.
+
+A recipe is a module of this package with a function
+
+    def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]
+
+that trains (``epochs=None``: as long as the committed weights were), writes ``out/NAME.safetensors`` and its ``.json``
+with `seglab.networks.weights.save_weights`, keeps a checkpoint in ``out``, and returns the scores on held-out data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+
+__all__ = ["get_recipe", "list_recipes"]
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Name all recipes."""
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")))
+
+
+def get_recipe(name: str) -> ModuleType:
+    """Import the recipe of a name.
+
+    Raises
+    ------
+    ValueError
+        There is no such recipe.
+    """
+    known = list_recipes()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"No recipe is called {name!r}.{hint} The recipes are: {', '.join(known) or 'none'}.")
+    return importlib.import_module(f"{__name__}.{name}")

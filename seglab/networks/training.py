@@ -1,0 +1,570 @@
+"""Training: one small loop that takes a network through its data, an epoch a step.
+
+The loop is the same for every network of the course: shuffle, take a batch, compute the loss, follow its gradient;
+after each epoch look at held-out data. It yields a state after each epoch, as a method yields its steps, so the same
+player shows how curves and predictions evolve:
+
+    for state in Training(epochs=5).steps(model, loss, train, held_out): ...   # each epoch
+    state = Training(epochs=5).fit(model, loss, train, held_out)               # the end
+    trace = Training(epochs=5).trace(model, loss, train, image=picture)        # kept, for a player
+
+Every epoch draws from generators of its own, made from the seed and the epoch's number. So a training that was killed
+and goes on from its checkpoint ends as one that was not, and nobody else's random numbers are touched.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+from tqdm.auto import tqdm
+
+from seglab.image import as_image
+from seglab.panels import Curve, Panel
+from seglab.params import param, parameters
+from seglab.segmenter import Segmenter, State, Status, Trace, generator
+
+__all__ = ["Training", "TrainingState", "predict_labels"]
+
+Loss = Callable[[Any, Any], Any]
+_NOT_SCORES = ("epoch", "loss", "held_out_loss", "lr")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingState(State):
+    """A network after ``n_iter`` epochs; 0 is before the first.
+
+    Attributes
+    ----------
+    network
+        The network's structure, as it was given; not to be used itself.
+    weights
+        The network's weights and buffers at this moment: copies, that later epochs do not change.
+    history
+        A record for each epoch: ``epoch``, ``loss`` (mean over the training samples), ``held_out_loss`` and ``lr``
+        (where they exist), the terms of a loss that has several, as ``loss/NAME``, and what ``scores`` gave.
+    seconds
+        The time of the epochs so far, held-out data and scores included.
+    seen
+        What ``watch`` gave: labels (H, W) of one picture, or None.
+    earlier_best
+        The state of least held-out loss where that is an earlier one, else None; see `best`.
+    """
+
+    network: nn.Module = field(repr=False)
+    weights: Mapping[str, Tensor] = field(repr=False)
+    history: tuple[dict[str, float], ...] = ()
+    seconds: float = 0.0
+    seen: Tensor | None = field(default=None, repr=False)
+    earlier_best: TrainingState | None = field(default=None, repr=False)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """A copy of the network with this state's weights, ready to predict; changing it changes nothing else."""
+        model = copy.deepcopy(self.network)
+        model.load_state_dict({name: value.clone() for name, value in self.weights.items()}, assign=True)
+        return model.eval()
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs the network has been trained."""
+        return self.n_iter
+
+    @property
+    def loss(self) -> float | None:
+        """The mean loss of the last epoch, or None before the first."""
+        return self.history[-1]["loss"] if self.history else None
+
+    @property
+    def held_out_loss(self) -> float | None:
+        """The loss on the held-out data, or None where there are none."""
+        return self.history[-1].get("held_out_loss") if self.history else None
+
+    @property
+    def best(self) -> TrainingState:
+        """The state of least held-out loss so far; this one where no data are held out."""
+        return self if self.earlier_best is None else self.earlier_best
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels (H, W) of the watched picture."""
+        if self.seen is None:
+            raise ValueError("no picture is watched: give steps watch=…, or use Training.trace with a picture")
+        return self.seen
+
+    @property
+    def objective(self) -> float | None:
+        """The mean loss of the last epoch."""
+        return self.loss
+
+    def panels(self, image: Tensor) -> Sequence[Panel]:
+        """The curves so far: the losses, and the scores where there are any."""
+        history: Sequence[dict[str, float]] = self.history or [{"epoch": 0, "loss": math.nan}]
+        epochs = [record["epoch"] for record in history]
+        names = list(dict.fromkeys(name for record in history for name in record))
+        column = {name: [record.get(name, math.nan) for record in history] for name in names}
+        losses = {name.replace("_", " "): column[name] for name in ("loss", "held_out_loss") if name in column}
+        scores = {name: column[name] for name in names if name not in _NOT_SCORES and "/" not in name}
+        shown = [Curve(title="loss", x=epochs, curves=losses, x_label="epoch")]
+        return [*shown, Curve(title="scores", x=epochs, curves=scores, x_label="epoch")] if scores else shown
+
+    def describe(self) -> str:
+        """One line: ``"epoch 3 · loss 0.412 · held out 0.433"``."""
+        parts = [("loss", self.loss), ("held out", self.held_out_loss)]
+        return " · ".join([f"epoch {self.epoch}", *(f"{name} {x:.3g}" for name, x in parts if x is not None)])
+
+    def to(self, device: torch.device | str, memo: dict[int, Any] | None = None) -> TrainingState:
+        """The same state with its tensors on another device."""
+        return dataclasses.replace(
+            self,
+            weights={name: value.to(device) for name, value in self.weights.items()},
+            seen=None if self.seen is None else self.seen.to(device),
+            earlier_best=None if self.earlier_best is None else self.earlier_best.to(device),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a network is trained.
+
+    Examples
+    --------
+    >>> points = [(torch.tensor([x]), torch.tensor([3 * x])) for x in (-1.0, 0.5, 1.0)]
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean()
+    >>> training = Training(epochs=100, lr=0.1, optimizer="sgd", momentum=0.5)
+    >>> state = training.fit(nn.Linear(1, 1), loss, points, progress=False)
+    >>> state.epoch, round(state.model.weight.item(), 3)
+    (100, 3.0)
+    """
+
+    name: ClassVar[str] = "training"
+    title: ClassVar[str] = "training"
+    objective_name: ClassVar[str] = "loss"
+    objective_sense: ClassVar[str] = "min"
+
+    epochs: int = param(20, low=1, high=100, valid="[1, inf)", help="how often each sample is seen")
+    batch_size: int = param(8, low=1, high=64, scale="log", valid="[1, inf)", help="samples for one step")
+    lr: float = param(1e-3, low=1e-5, high=1.0, scale="log", valid="(0, inf)", help="learning rate, at the start")
+    optimizer: Literal["adam", "adamw", "sgd"] = param("adam", help="torch's optimizer")
+    momentum: float = param(0.9, low=0.0, high=0.99, valid="[0, 1)", when={"optimizer": "sgd"}, help="of sgd")
+    weight_decay: float = param(0.0, low=0.0, high=0.1, valid="[0, inf)", help="how strongly weights are drawn to 0")
+    schedule: Literal["constant", "cosine", "poly"] = param("constant", help="how the learning rate goes to 0, if so")
+    patience: int | None = param(None, low=1, high=20, valid="[1, inf)", help="stop after as many epochs without gain")
+    precision: Literal["float32", "bfloat16"] = param("float32", help="of convolutions and matrix products")
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for p in parameters(self):
+            object.__setattr__(self, p.name, p.check(getattr(self, p.name), type(self).__name__))
+
+    def steps(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        train: Any,
+        held_out: Any = None,
+        *,
+        augment: Callable[[Any, torch.Generator], Any] | None = None,
+        collate: Callable[[list], Any] | None = None,
+        scores: Callable[[Any], Mapping[str, float]] | None = None,
+        watch: Callable[[Any], Tensor] | None = None,
+        groups: Callable[[Any], list[dict[str, Any]]] | None = None,
+        device: torch.device | str = "cpu",
+        checkpoint: str | os.PathLike | None = None,
+    ) -> Iterator[TrainingState]:
+        """Yield the state before the first epoch, or that of the checkpoint, and one after each epoch.
+
+        Parameters
+        ----------
+        model
+            The network. A copy of it is trained; it stays as it is. Parameters that require no gradient stay too.
+        loss
+            ``loss(model, batch)``: a scalar tensor, or a dict of named scalars whose sum is minimized. The model is
+            in training mode on `train`, in evaluation mode and without gradients on `held_out`.
+        train, held_out
+            Map-style data sets (``len`` and ``[i]``) of samples: any tuple or dict of tensors.
+        augment
+            ``augment(sample, generator)``: a training sample changed at random, with a generator on the CPU; see
+            `seglab.networks.augment`.
+        collate
+            Make a batch of a list of samples; torch's `default_collate` if not given.
+        scores
+            ``scores(model)``: named numbers after each epoch, for the history.
+        watch
+            ``watch(model)``: labels (H, W) after each epoch, for a player; `trace` gives it.
+        groups
+            ``groups(model)``: parameter groups as torch's optimizers take them, for layers that learn at other rates.
+        device
+            Where to train.
+        checkpoint
+            A file that is written, as a whole or not at all, after each epoch. Where it is there already, the
+            training goes on from it.
+
+        Raises
+        ------
+        ValueError
+            There are no samples; `patience` is set and nothing held out; nothing in the model requires a gradient; the
+            checkpoint is of another training.
+
+        Notes
+        -----
+        The state is `converged` after `patience` epochs without a smaller held-out loss, `degenerate` as soon as a
+        loss is not finite, `max_iter` after the last epoch. On a CPU the same seed gives the same weights to the bit,
+        stopped and resumed or not; on a GPU as far as torch's operations are deterministic there.
+        """
+        options = _Options(loss, train, held_out, augment, collate or default_collate, scores, watch, groups)
+        yield from self._run(model, options, torch.device(device), checkpoint, None)
+
+    def fit(
+        self, model: nn.Module, loss: Loss, train: Any, held_out: Any = None, *, progress: bool = True, **options: Any
+    ) -> TrainingState:
+        """Train to the end; arguments as in `steps`.
+
+        Returns
+        -------
+        TrainingState
+            The last state, or with `patience` the best. When interrupted (Ctrl-C, the stop button) after the first
+            epoch, the best so far: that of least held-out loss, or the latest complete one where nothing is held out.
+        """
+        device, checkpoint = torch.device(options.pop("device", "cpu")), options.pop("checkpoint", None)
+        collate = options.pop("collate", None) or default_collate
+        given = _Options(loss, train, held_out, collate=collate, **options)
+        state: TrainingState | None = None
+        try:
+            with tqdm(total=0, desc="training", unit="batch", leave=False, disable=not progress) as bar:
+                for state in self._run(model, given, device, checkpoint, bar):
+                    bar.set_postfix_str(state.describe())
+        except KeyboardInterrupt:
+            if state is None or not state.history:
+                raise
+            return state.best
+        assert state is not None
+        return state if self.patience is None else state.best
+
+    def trace(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        train: Any,
+        held_out: Any = None,
+        *,
+        image: Any,
+        predict: Callable[[Any, Tensor], Tensor] | None = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> Trace:
+        """Train, and keep every epoch's prediction of one picture, for `seglab.widgets.step_through`.
+
+        Parameters
+        ----------
+        model, loss, train, held_out
+            As in `steps`.
+        image
+            Anything that `seglab.image.as_image` takes.
+        predict
+            ``predict(model, image)``: labels (H, W) of a picture (C, H, W); `predict_labels` if not given.
+        progress
+            Show a bar.
+        **options
+            As in `steps`.
+        """
+        picture = as_image(image)
+        seen = picture.to(options.get("device", "cpu"))
+        options["watch"] = lambda network: (predict or predict_labels)(network, seen)
+        kept: list[TrainingState] = []
+        steps = self.steps(model, loss, train, held_out, **options)
+        bar = tqdm(steps, desc="training", unit="epoch", total=self.epochs + 1, leave=False, disable=not progress)
+        start = time.perf_counter()
+        try:
+            kept.extend(state.to("cpu") for state in bar)
+        except KeyboardInterrupt:
+            if not kept:
+                raise
+        method: Any = self  # a trace asks its method for its name, its parameters and its objective
+        seconds = time.perf_counter() - start
+        return Trace(states=tuple(kept), image=picture.cpu(), method=method, every=1, seconds=seconds)
+
+    def code(self) -> str:
+        """The call that makes this training: only what differs from the defaults."""
+        shown: Any = self
+        return Segmenter.code(shown)
+
+    def _run(
+        self, model: nn.Module, o: _Options, device: torch.device, checkpoint: str | os.PathLike | None, bar: Any
+    ) -> Iterator[TrainingState]:
+        """The loop over epochs."""
+        self._check(o)
+        work = copy.deepcopy(model).to(device)
+        optimizer, schedule = self._optimizer(work, o)
+        path = None if checkpoint is None else Path(checkpoint)
+        start = _State(work, optimizer, schedule)
+        state = TrainingState(network=model, weights=start.weights(), seen=_watched(work, o))
+        if path is not None and path.exists():
+            state = start.load(path, self, state, o)
+        if bar is not None:
+            batches = math.ceil(len(o.train) / self.batch_size)
+            bar.reset(self.epochs * batches)
+            bar.update(state.epoch * batches)
+        yield state
+        while state.status is Status.RUNNING:
+            began = time.perf_counter()
+            with _own_chance(self.seed, state.epoch, device):
+                record = self._epoch(work, o, optimizer, schedule, state.epoch, device, bar)
+                seen = _watched(work, o)
+            seconds = state.seconds + time.perf_counter() - began
+            state = self._next(state, record, start.weights(), seen, seconds)
+            if path is not None:
+                start.save(path, self, state)
+            yield state
+
+    def _epoch(
+        self, model: nn.Module, o: _Options, optimizer: Any, schedule: Any, epoch: int, device: torch.device, bar: Any
+    ) -> dict[str, float]:
+        """Take every training sample once, then look at the held-out ones; return the epoch's record."""
+        draw = generator(_mix(self.seed, epoch))
+        order = torch.randperm(len(o.train), generator=draw).tolist()
+        record: dict[str, float] = {"epoch": epoch + 1}
+        lr = optimizer.param_groups[0]["lr"]
+        model.train()
+        sums = _Sums()
+        for i in range(0, len(order), self.batch_size):
+            samples = [o.train[j] for j in order[i : i + self.batch_size]]
+            samples = [o.augment(sample, draw) for sample in samples] if o.augment else samples
+            optimizer.zero_grad(set_to_none=True)
+            total = sums.add(self._loss(model, o, samples, device), len(samples))
+            total.backward()
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+            if bar is not None:
+                bar.update(1)
+        record |= sums.means("loss")
+        model.eval()
+        with torch.no_grad():
+            if o.held_out is not None:
+                record |= self._held_out(model, o, device)
+            record["lr"] = lr
+            if o.scores is not None:
+                record |= {name: float(value) for name, value in o.scores(model).items()}
+        return record
+
+    def _held_out(self, model: nn.Module, o: _Options, device: torch.device) -> dict[str, float]:
+        sums = _Sums()
+        for i in range(0, len(o.held_out), self.batch_size):
+            samples = [o.held_out[j] for j in range(i, min(i + self.batch_size, len(o.held_out)))]
+            sums.add(self._loss(model, o, samples, device), len(samples))
+        return sums.means("held_out_loss")
+
+    def _loss(self, model: nn.Module, o: _Options, samples: list, device: torch.device) -> Any:
+        batch = _moved(o.collate(samples), device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return o.loss(model, batch)
+
+    def _next(
+        self,
+        state: TrainingState,
+        record: dict[str, float],
+        weights: dict[str, Tensor],
+        seen: Tensor | None,
+        seconds: float,
+    ) -> TrainingState:
+        """The state after an epoch; remembers the best, and says whether to go on."""
+        history = (*state.history, record)
+        finite = math.isfinite(record["loss"]) and math.isfinite(record.get("held_out_loss", 0.0))
+        held_out, least = record.get("held_out_loss"), state.best.held_out_loss
+        better = finite and (held_out is None or least is None or held_out < least)
+        best = None if better else state.best
+        code = self._code(len(history), best) if finite else Status.DEGENERATE
+        return dataclasses.replace(
+            state,
+            n_iter=len(history),
+            code=code,
+            weights=weights,
+            history=history,
+            seconds=seconds,
+            seen=seen,
+            earlier_best=best,
+        )
+
+    def _code(self, epochs: int, best: TrainingState | None) -> Any:
+        """Whether to go on after so many epochs, the best of which was an earlier one, or the last."""
+        waited = 0 if best is None else epochs - best.epoch
+        return Status.after(epochs, self.epochs, self.patience is not None and waited >= self.patience)
+
+    def _optimizer(self, model: nn.Module, o: _Options) -> tuple[Any, Any]:
+        found: Any = o.groups(model) if o.groups else [p for p in model.parameters() if p.requires_grad]
+        if not found:
+            raise ValueError("nothing is to be trained: no parameter of the model requires a gradient")
+        options: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay}
+        options |= {"momentum": self.momentum} if self.optimizer == "sgd" else {}
+        kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+        optimizer = kinds[self.optimizer](found, **options)
+        steps = self.epochs * math.ceil(len(o.train) / self.batch_size)
+        if self.schedule == "cosine":
+            return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        if self.schedule == "poly":
+            return optimizer, torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, power=0.9)
+        return optimizer, None
+
+    def _check(self, o: _Options) -> None:
+        if not len(o.train) or (o.held_out is not None and not len(o.held_out)):
+            raise ValueError("there are no samples: train and held_out must have at least one each")
+        if self.patience is not None and o.held_out is None:
+            raise ValueError("patience watches the held-out loss: give held_out, or leave patience=None")
+
+
+@torch.no_grad()
+def predict_labels(model: Any, image: Tensor) -> Tensor:
+    """The likeliest class (H, W) of each pixel of a picture (C, H, W), by a network that gives scores (1, K, H, W)."""
+    return model(image[None])[0].argmax(0)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a training is given, as in `Training.steps`."""
+
+    loss: Loss
+    train: Any
+    held_out: Any = None
+    augment: Any = None
+    collate: Any = default_collate
+    scores: Any = None
+    watch: Any = None
+    groups: Any = None
+
+
+class _Sums:
+    """Sums of losses over samples, on their device: nothing waits for it before the epoch's end."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Tensor] = {}
+        self.n = 0
+
+    def add(self, loss: Any, n: int) -> Tensor:
+        """Add a batch of n samples; return the scalar to minimize."""
+        terms: dict[str, Tensor] = dict(loss) if isinstance(loss, Mapping) else {}
+        total = sum(terms.values()) if terms else loss
+        if not isinstance(total, Tensor) or total.ndim:
+            raise ValueError(f"loss(model, batch) must be a scalar tensor or a dict of them, got {type(loss).__name__}")
+        for name, value in {"": total, **terms}.items():
+            value = value.detach().double() * n
+            self.totals[name] = self.totals[name] + value if name in self.totals else value
+        self.n += n
+        return total
+
+    def means(self, name: str) -> dict[str, float]:
+        return {f"{name}/{term}" if term else name: float(x) / self.n for term, x in self.totals.items()}
+
+
+@dataclass
+class _State:
+    """What changes while training: written to a checkpoint, and read from one."""
+
+    model: nn.Module
+    optimizer: Any
+    schedule: Any
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def save(self, path: Path, training: Training, state: TrainingState) -> None:
+        best = state.earlier_best
+        content = {
+            "training": _identity(training),
+            "weights": state.weights,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule is not None else None,
+            "history": list(state.history),
+            "code": int(state.code),
+            "seconds": state.seconds,
+            "best": None if best is None else {"weights": best.weights, "n_iter": best.n_iter, "seconds": best.seconds},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)  # the old one or the new one, never half of it
+
+    def load(self, path: Path, training: Training, state: TrainingState, o: _Options) -> TrainingState:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["training"] != _identity(training):
+            raise ValueError(f"{path} is of another training, {content['training']}; remove it, or name another file")
+        try:
+            self.model.load_state_dict(content["weights"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} is of another network: {error}") from error
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(content["schedule"])
+        history = tuple(content["history"])
+        best = content["best"]
+        if best is not None:
+            best = dataclasses.replace(state, **best, history=history[: best["n_iter"]], seen=None)
+        degenerate = content["code"] == Status.DEGENERATE
+        return dataclasses.replace(
+            state,
+            n_iter=len(history),
+            code=Status.DEGENERATE if degenerate else training._code(len(history), best),
+            weights=self.weights(),
+            history=history,
+            seconds=content["seconds"],
+            seen=_watched(self.model, o),
+            earlier_best=best,
+        )
+
+
+def _identity(training: Training) -> str:
+    """What must be the same for a training to go on: all but how long, where the learning rate does not know that."""
+    kept = dataclasses.replace(training, patience=None)
+    return repr(dataclasses.replace(kept, epochs=1) if training.schedule == "constant" else kept)
+
+
+def _watched(model: nn.Module, o: _Options) -> Tensor | None:
+    if o.watch is None:
+        return None
+    with torch.no_grad():
+        return o.watch(model.eval()).detach()
+
+
+def _moved(batch: Any, device: torch.device) -> Any:
+    """The tensors of a batch on a device; what else there is stays."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {name: _moved(value, device) for name, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        items = [_moved(value, device) for value in batch]
+        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
+    return batch
+
+
+def _mix(seed: int, epoch: int) -> int:
+    return (seed * 1_000_003 + epoch) % 2**63
+
+
+@contextmanager
+def _own_chance(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's own generators, which dropout and losses draw from, for an epoch; then put them back."""
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        own = _mix(seed, epoch) ^ 1 << 62  # not the numbers that shuffle the samples
+        torch.default_generator.manual_seed(own)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(own)
+        yield
