@@ -212,8 +212,7 @@ def carry_out(task: Task) -> Done:
     try:
         picture = copy.copy(task.picture)  # what it keeps when it is read goes with the copy
         image, truths = as_image(picture.image), Truths.of(picture, task.measures)
-        for method in task.methods:
-            result = method.segment(image, device=task.device)
+        for result in type(task.methods[0]).segment_each(task.methods, image, device=task.device):
             if result.interrupted:
                 raise KeyboardInterrupt
             labels = result.labels.cpu()
