@@ -145,10 +145,19 @@ def _field(height: int, width: int, period: float, g: torch.Generator) -> Tensor
     return interpolate(coarse, size=fine, mode="bicubic", align_corners=False)[0, 0, :height, :width]
 
 
-def _check(height, width, spacing, membrane, fading, organelles, noise, illumination) -> None:
+def _check(
+    height: int,
+    width: int,
+    spacing: float,
+    membrane: float,
+    fading: float,
+    organelles: float,
+    noise: float,
+    illumination: float,
+) -> None:
     if min(height, width) < 8:
         raise ValueError(f"a tissue has at least 8×8 pixels; got {height}×{width}")
-    if not (8 <= spacing and 1 <= membrane <= spacing / 3):
+    if not (spacing >= 8 and 1 <= membrane <= spacing / 3):
         raise ValueError(f"spacing is at least 8, and membrane in [1, spacing / 3]; got {spacing} and {membrane}")
     for name, value in (("fading", fading), ("organelles", organelles), ("illumination", illumination)):
         if not 0 <= value <= 1:

@@ -82,9 +82,7 @@ def bend(values: Tensor, field: Tensor) -> Tensor:
     """
     height, width = values.shape[-2:]
     if field.shape != (2, height, width):
-        raise ValueError(
-            f"values of {height}×{width} need a field (2, {height}, {width}), got {tuple(field.shape)}"
-        )
+        raise ValueError(f"values of {height}×{width} need a field (2, {height}, {width}), got {tuple(field.shape)}")
     rows = torch.arange(height, device=values.device)[:, None] + field[0].to(values.device)
     cols = torch.arange(width, device=values.device) + field[1].to(values.device)
     if not values.is_floating_point():
