@@ -145,7 +145,16 @@ def _field(height: int, width: int, period: float, g: torch.Generator) -> Tensor
     return interpolate(coarse, size=fine, mode="bicubic", align_corners=False)[0, 0, :height, :width]
 
 
-def _check(height, width, spacing, membrane, fading, organelles, noise, illumination) -> None:
+def _check(
+    height: int,
+    width: int,
+    spacing: float,
+    membrane: float,
+    fading: float,
+    organelles: float,
+    noise: float,
+    illumination: float,
+) -> None:
     if min(height, width) < 8:
         raise ValueError(f"a tissue has at least 8×8 pixels; got {height}×{width}")
     if not (spacing >= 8 and 1 <= membrane <= spacing / 3):

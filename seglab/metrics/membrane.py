@@ -22,7 +22,7 @@ lines of one pixel are left where two meet. Scores of several slices are average
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,9 @@ from torch import Tensor
 from seglab.labels import as_labels, connected_components
 from seglab.metrics.contingency import contingency_table
 
-__all__ = ["MembraneScores", "cells_between", "membrane_scores", "membrane_sweep", "thin_membranes"]
+__all__ = ["MembraneScores", "cells_between", "mean_scores", "membrane_scores", "membrane_sweep", "thin_membranes"]
+
+_TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ def membrane_scores(cells_true: Any, cells_pred: Any, *, thin: bool = True) -> M
 def membrane_sweep(
     cells_true: Sequence[Any],
     probabilities: Sequence[Any],
-    thresholds: Iterable[float] = tuple(k / 10 for k in range(1, 10)),
+    thresholds: Iterable[float] = _TENTHS,
     *,
     thin: bool = True,
 ) -> list[MembraneScores]:
@@ -146,16 +148,20 @@ def membrane_sweep(
     """
     if len(cells_true) != len(probabilities) or not len(cells_true):
         raise ValueError(f"expected one map for each truth, got {len(probabilities)} for {len(cells_true)}")
-    names = [field.name for field in fields(MembraneScores) if field.name != "threshold"]
     sweep = []
     for threshold in thresholds:
         of_slices = [
             membrane_scores(true, cells_between(probability, threshold), thin=thin)
             for true, probability in zip(cells_true, probabilities, strict=True)
         ]
-        means = {name: float(np.mean([getattr(one, name) for one in of_slices])) for name in names}
-        sweep.append(MembraneScores(**means, threshold=float(threshold)))
+        sweep.append(replace(mean_scores(of_slices), threshold=float(threshold)))
     return sweep
+
+
+def mean_scores(scores: Sequence[MembraneScores]) -> MembraneScores:
+    """Average the scores of several slices; the threshold is left out."""
+    names = [field.name for field in fields(MembraneScores) if field.name != "threshold"]
+    return MembraneScores(**{name: float(np.mean([getattr(one, name) for one in scores])) for name in names})
 
 
 def cells_between(probability: Any, threshold: float = 0.5) -> Tensor:
