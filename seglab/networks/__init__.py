@@ -1,5 +1,6 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.clustering import cluster_network
 from seglab.networks.layers import (
     ReceptiveField,
     bed_of_nails,
@@ -35,6 +36,7 @@ __all__ = [
     "border_weights",
     "class_names",
     "classify",
+    "cluster_network",
     "crop_and_concatenate",
     "linear_to_conv",
     "load_squeezenet",
