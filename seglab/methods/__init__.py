@@ -1,5 +1,6 @@
 """The methods, one file each; importing the package registers them all."""
 
+from seglab.methods.backprop_segmentation import BackpropSegmentation, BackpropSegmentationState
 from seglab.methods.felzenszwalb import Felzenszwalb, FelzenszwalbState
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
@@ -14,6 +15,8 @@ from seglab.methods.thresholding import Thresholding, ThresholdingState
 
 __all__ = [
     "SLIC",
+    "BackpropSegmentation",
+    "BackpropSegmentationState",
     "ComponentCurve",
     "Felzenszwalb",
     "FelzenszwalbState",

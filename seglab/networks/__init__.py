@@ -1,5 +1,6 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.clustering import cluster_network
 from seglab.networks.fcn import FCN, class_activation, pixel_loss, sliding_scores, to_pixels
 from seglab.networks.hourglass import UNPOOLINGS, Hourglass, Unpool
 from seglab.networks.layers import (
@@ -52,6 +53,7 @@ __all__ = [
     "class_activation",
     "class_names",
     "classify",
+    "cluster_network",
     "conv_size",
     "crop_and_concatenate",
     "linear_to_conv",
