@@ -1,5 +1,6 @@
 """The methods, one file each; importing the package registers them all."""
 
+from seglab.methods.deep_superpixel_cut import DeepSuperpixelCut, DeepSuperpixelCutState
 from seglab.methods.felzenszwalb import Felzenszwalb, FelzenszwalbState
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
@@ -15,6 +16,8 @@ from seglab.methods.thresholding import Thresholding, ThresholdingState
 __all__ = [
     "SLIC",
     "ComponentCurve",
+    "DeepSuperpixelCut",
+    "DeepSuperpixelCutState",
     "Felzenszwalb",
     "FelzenszwalbState",
     "GaussianMixture",

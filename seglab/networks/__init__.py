@@ -23,6 +23,7 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.superae import SuperAE, deep_features, smoothed, superae_loss
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
@@ -30,6 +31,7 @@ from seglab.networks.weights import list_weights, load_weights, save_weights, we
 __all__ = [
     "ReceptiveField",
     "SqueezeNet",
+    "SuperAE",
     "Training",
     "TrainingState",
     "UNet",
@@ -40,6 +42,7 @@ __all__ = [
     "class_names",
     "classify",
     "crop_and_concatenate",
+    "deep_features",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
@@ -51,6 +54,8 @@ __all__ = [
     "preprocess",
     "receptive_field",
     "save_weights",
+    "smoothed",
+    "superae_loss",
     "to_fully_convolutional",
     "transposed_by_convolution",
     "transposed_by_gradient",
