@@ -29,6 +29,7 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.superae import SuperAE, deep_features, smoothed, superae_loss
 from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
@@ -41,6 +42,7 @@ __all__ = [
     "ReceptiveField",
     "SegNet",
     "SqueezeNet",
+    "SuperAE",
     "TextureNet",
     "Training",
     "TrainingState",
@@ -56,6 +58,7 @@ __all__ = [
     "cluster_network",
     "conv_size",
     "crop_and_concatenate",
+    "deep_features",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
@@ -71,6 +74,8 @@ __all__ = [
     "receptive_field",
     "save_weights",
     "sliding_scores",
+    "smoothed",
+    "superae_loss",
     "to_fully_convolutional",
     "to_pixels",
     "transposed_by_convolution",
