@@ -192,8 +192,9 @@ print(f"windows {middle - begin:.2f} s, one pass {end - middle:.3f} s: {(middle 
 geometry = receptive_field([layer for layer in dense if not isinstance(layer, nn.ReLU)], large.image.shape[1])
 print(geometry)
 labels = torch.full(large.semantic.shape, -1)
-rows, cols = (int(geometry.start) + 16 * torch.arange(n) for n in one_pass.shape[2:])
-labels[rows[0] - 8 : rows[-1] + 8, cols[0] - 8 : cols[-1] + 8] = one_pass[0].argmax(0).repeat_interleave(16, 0).repeat_interleave(16, 1)
+places = one_pass[0].argmax(0).repeat_interleave(16, 0).repeat_interleave(16, 1)
+first = int(geometry.start) - 8
+labels[first : first + places.shape[0], first : first + places.shape[1]] = places
 plot.show(large.image, large.semantic, labels, overlay=False, size=3.2,
           titles=["picture", "truth", "the likeliest class of each window"])
 
@@ -373,11 +374,11 @@ plot.curves(range(1, 5), curves, title="Training, by learning rate", x_label="ep
 # trained: the later stages, the heads, the upsampling. The test pictures are 100 others.
 
 # %%
-names = [f"fcn_horses_{s}s" for s in (32, 16, 8)]
-for name in names:
-    info = weights_info(name)
-    print(f"{name:15}", info["scores"], f"{info['bytes'] / 1e6:.1f} MB")
-print(weights_info(names[-1])["command"])
+for s in (32, 16, 8):
+    info = weights_info(f"fcn_horses_{s}s")
+    told = ", ".join(f"{name} {value:.3f}" for name, value in info["scores"].items())
+    print(f"FCN-{s:2}s  {told}   ({info['bytes'] / 1e6:.1f} MB)")
+print(info["command"])
 
 # %%
 try:
@@ -398,9 +399,9 @@ for horse in horses[2:60:20]:
 # oracle that looks at the truth and takes, of a handful of segments, just those that make the best horse.
 
 # %%
-for name, iou in weights_info("fcn_horses_8s")["unsupervised, with an oracle"].items():
-    print(f"{name:45} {iou}")
-print(f"{'FCN-8s, no help':45} {weights_info('fcn_horses_8s')['scores']['mean IoU']}")
+for name, iou in info["unsupervised, with an oracle"].items():
+    print(f"{name:48} {iou:.3f}")
+print(f"{'FCN-8s, with no help at all':48} {info['scores']['mean IoU']:.3f}")
 
 # %% [markdown]
 # ## Where it breaks
