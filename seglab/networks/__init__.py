@@ -1,11 +1,14 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.clustering import cluster_network
 from seglab.networks.fcn import FCN, class_activation, pixel_loss, sliding_scores, to_pixels
+from seglab.networks.hourglass import UNPOOLINGS, Hourglass, Unpool
 from seglab.networks.layers import (
     ReceptiveField,
     bed_of_nails,
     bilinear_kernel,
     bilinear_unpool,
+    conv_size,
     crop_and_concatenate,
     max_unpool,
     nearest_unpool,
@@ -15,6 +18,7 @@ from seglab.networks.layers import (
     transposed_by_scatter,
     transposed_size,
 )
+from seglab.networks.segnet import SegNet, median_frequency_weights
 from seglab.networks.squeezenet import (
     SqueezeNet,
     class_names,
@@ -25,6 +29,7 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.superae import SuperAE, deep_features, smoothed, superae_loss
 from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
@@ -32,12 +37,17 @@ from seglab.networks.weights import list_weights, load_weights, save_weights, we
 
 __all__ = [
     "FCN",
+    "UNPOOLINGS",
+    "Hourglass",
     "ReceptiveField",
+    "SegNet",
     "SqueezeNet",
+    "SuperAE",
     "TextureNet",
     "Training",
     "TrainingState",
     "UNet",
+    "Unpool",
     "bed_of_nails",
     "bilinear_kernel",
     "bilinear_unpool",
@@ -45,12 +55,16 @@ __all__ = [
     "class_activation",
     "class_names",
     "classify",
+    "cluster_network",
+    "conv_size",
     "crop_and_concatenate",
+    "deep_features",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
     "load_weights",
     "max_unpool",
+    "median_frequency_weights",
     "nearest_unpool",
     "normalize",
     "pixel_loss",
@@ -60,6 +74,8 @@ __all__ = [
     "receptive_field",
     "save_weights",
     "sliding_scores",
+    "smoothed",
+    "superae_loss",
     "to_fully_convolutional",
     "to_pixels",
     "transposed_by_convolution",
