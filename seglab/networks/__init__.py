@@ -1,5 +1,7 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.clustering import cluster_network
+from seglab.networks.fcn import FCN, class_activation, pixel_loss, sliding_scores, to_pixels
 from seglab.networks.hourglass import UNPOOLINGS, Hourglass, Unpool
 from seglab.networks.layers import (
     ReceptiveField,
@@ -23,19 +25,25 @@ from seglab.networks.squeezenet import (
     classify,
     linear_to_conv,
     load_squeezenet,
+    normalize,
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.superae import SuperAE, deep_features, smoothed, superae_loss
+from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
 
 __all__ = [
+    "FCN",
     "UNPOOLINGS",
     "Hourglass",
     "ReceptiveField",
     "SegNet",
     "SqueezeNet",
+    "SuperAE",
+    "TextureNet",
     "Training",
     "TrainingState",
     "UNet",
@@ -44,10 +52,13 @@ __all__ = [
     "bilinear_kernel",
     "bilinear_unpool",
     "border_weights",
+    "class_activation",
     "class_names",
     "classify",
+    "cluster_network",
     "conv_size",
     "crop_and_concatenate",
+    "deep_features",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
@@ -55,12 +66,18 @@ __all__ = [
     "max_unpool",
     "median_frequency_weights",
     "nearest_unpool",
+    "normalize",
+    "pixel_loss",
     "predict_labels",
     "predict_tiled",
     "preprocess",
     "receptive_field",
     "save_weights",
+    "sliding_scores",
+    "smoothed",
+    "superae_loss",
     "to_fully_convolutional",
+    "to_pixels",
     "transposed_by_convolution",
     "transposed_by_gradient",
     "transposed_by_scatter",
