@@ -45,6 +45,33 @@ SOURCES: dict[str, Source] = {
             "Frontiers in Neuroanatomy 9:142, 2015. doi:10.3389/fnana.2015.00142"
         ),
     ),
+    "nuclei": Source(
+        name="nuclei",
+        title="Data Science Bowl 2018 nuclei",
+        about="65 microscope pictures with 4,152 nuclei, a mask each (split here: 45 train, 20 test)",
+        folder="nuclei",
+        url="https://github.com/yuanqing811/DSB2018_stage1_test/archive/ee7c37eb666b7d697269149b6902f2ff3062dcd0.zip",
+        inside="stage1_test",
+        checksums=_HERE / "nuclei.sha256",
+        n_bytes=11_038_244,
+        terms="see BBBC038v1 of the Broad Bioimage Benchmark Collection",
+        citation=(
+            "J. C. Caicedo et al. Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl. Nature "
+            "Methods 16, 1247-1253, 2019. doi:10.1038/s41592-019-0612-7"
+        ),
+    ),
+    "horses": Source(
+        name="horses",
+        title="Weizmann horses",
+        about="327 photographs of a horse each, with its figure as a mask",
+        folder="weizmann_horses",
+        url="https://github.com/shenshutao/image_segmentation/archive/2653401d6ea617026895aac17059eb57e017abcb.zip",
+        inside="weizmann_horse_db",
+        checksums=_HERE / "horses.sha256",
+        n_bytes=14_641_737,
+        terms="research",
+        citation="E. Borenstein, S. Ullman. Class-specific, top-down segmentation. ECCV 2002.",
+    ),
     "squeezenet": Source(
         name="squeezenet",
         title="SqueezeNet v1.0, compressed",
@@ -120,6 +147,9 @@ def list_datasets(
     --------
     >>> [info.name for info in list_datasets()]
     ['bsds500', 'membrane', 'squeezenet']
+    ['bsds500', 'nuclei', 'squeezenet']
+    >>> list_datasets()[0].name
+    'bsds500'
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 

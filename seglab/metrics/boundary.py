@@ -36,6 +36,7 @@ __all__ = [
     "boundary_scores_of_contours",
     "format_official_boundaries",
     "match_boundaries",
+    "thin_boundaries",
 ]
 
 Array = NDArray[np.float64]
@@ -182,7 +183,7 @@ def boundary_scores(
     """
     if not len(segmentations):
         raise ValueError("segmentations is an empty list: at least one is needed")
-    maps = [_thinned(segmentation) for segmentation in segmentations]
+    maps = [thin_boundaries(segmentation) for segmentation in segmentations]
     return _scores(np.arange(1.0, len(maps) + 1), truths, maps, tolerance)
 
 
@@ -233,7 +234,14 @@ def boundary_scores_of_contours(
     drawn = [_boundary(truth) for truth in truths]
     if drawn and values.shape == tuple(2 * n + 1 for n in drawn[0].shape):
         values = values[2::2, 2::2]
-    return _scores(heights, drawn, [thin(values >= height) for height in heights], tolerance)
+    above = np.searchsorted(np.sort(values, None), heights)  # heights with as many pixels above have the same map
+    found, which = np.unique(above, return_index=True)
+    scores = _scores(heights[which], drawn, [thin(values >= height) for height in heights[which]], tolerance)
+    places = np.searchsorted(found, above)
+    counts = {
+        name: getattr(scores, name)[places] for name in ("matched_true", "total_true", "matched_pred", "total_pred")
+    }
+    return BoundaryScores(thresholds=heights, **counts)
 
 
 def boundary_benchmark(scores: Iterable[BoundaryScores]) -> BoundaryBenchmark:
@@ -323,6 +331,20 @@ def format_official_boundaries(scores: Iterable[BoundaryScores], names: Sequence
     }
 
 
+def thin_boundaries(segmentation: Any) -> Mask:
+    """The boundaries of a label map (H, W), or those given as booleans, thinned to a width of one pixel: (H, W) bool.
+
+    Examples
+    --------
+    >>> thin_boundaries([[0, 0, 1, 1]] * 2)
+    array([[False,  True, False, False],
+           [False,  True, False, False]])
+    """
+    values = _array(segmentation)
+    edges = values if values.dtype == bool else boundaries(as_labels(segmentation), mode="bsds").cpu().numpy()
+    return thin(edges)
+
+
 def match_boundaries(true: Any, pred: Any, *, tolerance: float = TOLERANCE) -> tuple[Mask, Mask]:
     """Pair the pixels of two boundary maps one to one: as many pairs as can be, at the least total distance.
 
@@ -408,13 +430,7 @@ def _array(values: Any) -> NDArray[Any]:
 def _boundary(truth: Any) -> Mask:
     """A truth's boundaries: its own where it is a map of booleans, and else those of its segments."""
     values = _array(truth)
-    return values if values.dtype == bool else _thinned(truth)
-
-
-def _thinned(segmentation: Any) -> Mask:
-    values = _array(segmentation)
-    edges = values if values.dtype == bool else boundaries(as_labels(segmentation), mode="bsds").cpu().numpy()
-    return thin(edges)
+    return values if values.dtype == bool else thin_boundaries(truth)
 
 
 def _disk(radius: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
