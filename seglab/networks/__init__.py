@@ -1,5 +1,16 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.detection import (
+    box_iou,
+    boxes_of,
+    decode,
+    encode,
+    make_anchors,
+    nms,
+    paste_masks,
+    roi_align,
+    roi_pool,
+)
 from seglab.networks.layers import (
     ReceptiveField,
     bed_of_nails,
@@ -14,6 +25,7 @@ from seglab.networks.layers import (
     transposed_by_scatter,
     transposed_size,
 )
+from seglab.networks.mask_rcnn import Detections, MaskRCNN, MaskRCNNSettings
 from seglab.networks.squeezenet import (
     SqueezeNet,
     class_names,
@@ -23,11 +35,16 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.stages import DetectionStages
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import list_weights, load_weights, save_weights, weights_info
 
 __all__ = [
+    "DetectionStages",
+    "Detections",
+    "MaskRCNN",
+    "MaskRCNNSettings",
     "ReceptiveField",
     "SqueezeNet",
     "Training",
@@ -37,19 +54,28 @@ __all__ = [
     "bilinear_kernel",
     "bilinear_unpool",
     "border_weights",
+    "box_iou",
+    "boxes_of",
     "class_names",
     "classify",
     "crop_and_concatenate",
+    "decode",
+    "encode",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
     "load_weights",
+    "make_anchors",
     "max_unpool",
     "nearest_unpool",
+    "nms",
+    "paste_masks",
     "predict_labels",
     "predict_tiled",
     "preprocess",
     "receptive_field",
+    "roi_align",
+    "roi_pool",
     "save_weights",
     "to_fully_convolutional",
     "transposed_by_convolution",
