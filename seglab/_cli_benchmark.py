@@ -21,6 +21,11 @@ results lie in the folder --out, a file for each picture and method. A run that 
   it was when the same command is given again; what is there already is not computed again. It counts only for the
   same picture, truths, parameters and version of seglab; after changes to a method's code, remove its folder.
 
+several computers: on one of them `dask scheduler`, on each `dask worker tcp://ADDRESS:8786 --nthreads 1 --nworkers 4`
+  (pip install distributed), and here --scheduler tcp://ADDRESS:8786. All need the same seglab, and the pictures at the
+  same place, as on the shared disk of a class server or a cluster, whose jobs then run `dask worker`. Workers may come,
+  go and die: their pictures are given to others.
+
 the table: ODS and OIS choose settings on the reported pictures themselves. With --choose-on val there is one column
   more: the setting that is best on val, scored on test.
 
@@ -41,6 +46,7 @@ def add_benchmark(commands: Any, formatter: Any) -> None:
     p.add_argument("--dataset", default="bsds500", help="bsds500 (default), or a folder with images/ and truth/")
     p.add_argument("--split", default="test", help="train, val or test (default)")
     p.add_argument("--choose-on", metavar="SPLIT", help="choose settings on this split too, and score them on --split")
+    p.add_argument("--choose-limit", type=int, metavar="N", help="choose on the first N pictures of that split only")
     p.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
     p.add_argument("--sweep", action="append", default=[], metavar="NAME[=V,V]", help="see below; repeat for a grid")
     p.add_argument("--values", type=int, default=7, metavar="N", help="values of a useful range (default: 7)")
@@ -48,31 +54,40 @@ def add_benchmark(commands: Any, formatter: Any) -> None:
     p.add_argument("--seed", type=int, metavar="N", help="the seed, for methods that draw at random")
     p.add_argument("--connected", action="store_true", help="split labels' places that do not touch before scoring")
     p.add_argument("--out", type=Path, default=Path("benchmark"), metavar="FOLDER", help="results (default: benchmark)")
+    p.add_argument("--measures", default="region,boundary,segments", metavar="M,M",
+                   help="what to score by (default: region,boundary,segments)")  # fmt: skip
     p.add_argument("--keep-labels", action="store_true", help="keep the label maps beside the scores")
     p.add_argument("--pictures", type=Path, metavar="FILE", help="write each picture's scores to a .csv file")
     p.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="pictures at a time; -1: all cores")
+    p.add_argument("--scheduler", metavar="ADDRESS", help="let the workers of a Dask cluster do it, see below")
     p.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps, or auto")
     add_table_options(p)
     p.set_defaults(run=_benchmark)
 
 
 def _benchmark(args: argparse.Namespace) -> int:
-    from seglab.benchmark import run
+    from seglab.benchmark import WorkerError, run
     from seglab.benchmark.table import rows_to_csv
     from seglab.cli import _device
     from seglab.datasets import DatasetError
 
     check_outputs(args.output)
-    for name in ("limit", "values"):
+    for name in ("limit", "choose_limit", "values"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UsageError(f"--{name} is a whole number from 1; got {getattr(args, name)}")
-    options = {name: getattr(args, name) for name in ("split", "choose_on", "seed", "limit", "jobs")}
-    options |= {name: getattr(args, name) for name in ("sweep", "out", "connected", "keep_labels")}
+            raise UsageError(f"--{name.replace('_', '-')} is a whole number from 1; got {getattr(args, name)}")
+    options = {
+        name: getattr(args, name)
+        for name in ("split", "choose_on", "choose_limit", "seed", "limit", "jobs", "scheduler")
+    }
+    options |= {name: getattr(args, name) for name in ("sweep", "out", "connected", "keep_labels", "measures")}
     options |= {"fixed": _fixed(args.param), "n_values": args.values, "progress": not args.quiet}
     try:
         found = run(args.methods, args.dataset, device=_device(args.device), **options)
     except (DatasetError, OSError) as error:
         print(f"seglab: {error}", file=sys.stderr)
+        return 1
+    except WorkerError as error:
+        print(f"seglab: {error}; what is done lies in {args.out}, and it goes on there", file=sys.stderr)
         return 1
     except ValueError as error:
         raise UsageError(str(error)) from error

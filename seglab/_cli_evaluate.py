@@ -22,14 +22,18 @@ EPILOG = """\
 what RESULTS may hold, each file named after its picture (108004.mat, 108004.png, …):
   .mat       of Berkeley's benchmark: the cell segs (several label maps), or ucm2 (a contour map of double size)
   .npz .npy  one label map (H, W), or one for each setting (n, H, W)
-  .png .tif  one label map
-  or a subfolder of these for each setting (RESULTS/10/108004.png, RESULTS/20/108004.png, …)
+  .png .tif  one label map; or boundaries, white on black or how strong each pixel is (--kind says which, if need be)
+  or a subfolder of label maps for each setting (RESULTS/10/108004.png, RESULTS/20/108004.png, …)
 
-the table: segmentation covering (SC), probabilistic Rand index (PRI) and variation of information (VI, bits; less is
-better), each at the one best setting for all pictures (ODS) and at the best for each (OIS), as Berkeley's program
+the table: segmentation covering (SC), probabilistic Rand index (PRI), variation of information (VI, bits; less is
+better) and F of the boundaries (F, and AP, the area under precision over recall), each at the one best setting for all
+pictures (ODS) and at the best for each (OIS), as Berkeley's program. Segments as detections: F at an overlap of .5,
+the mean over pictures (F@.5) and of all segments together (F@.5 all), and average precision (AP@.5, AP@.7)
 
 examples:
   seglab evaluate ucm2/
+  seglab evaluate ucm2/ --measures region             faster: boundaries take most of the time
+  seglab evaluate edges/ --kind boundaries
   seglab evaluate labels/ --split val --published
   seglab evaluate segs/ -o table.tex -o table.csv --pictures pictures.csv --official eval/
   seglab evaluate labels/ --dataset mine/             mine/images/NAME.jpg with mine/truth/NAME.png or .mat
@@ -45,12 +49,20 @@ def add_evaluate(commands: Any, formatter: Any) -> None:
     p.add_argument("results", metavar="RESULTS", type=Path, help="a folder, see below")
     p.add_argument("--dataset", default="bsds500", help="bsds500 (default), or a folder with images/ and truth/")
     p.add_argument("--split", default="test", help="train, val or test (default)")
-    p.add_argument("--thresholds", type=int, default=99, metavar="N", help="cuts of a contour map (default: 99)")
+    p.add_argument("--kind", choices=("auto", "labels", "ucm", "boundaries"), default="auto",
+                   help="what the files hold (default: told from their content)")  # fmt: skip
+    p.add_argument("--measures", metavar="M,M", help="some of region,boundary,segments (default: all that apply)")
+    p.add_argument("--thresholds", type=_thresholds, default=99, metavar="N|T,T",
+                   help="cuts of a contour map, how many or at which heights (default: 99)")  # fmt: skip
     p.add_argument("--pictures", type=Path, metavar="FILE", help="write each picture's best scores to a .csv file")
     p.add_argument("--official", type=Path, metavar="FOLDER", help="write the text files of Berkeley's own program")
     add_table_options(p)
     p.add_argument("-j", "--jobs", type=int, default=-1, metavar="N", help="pictures at a time (default: all cores)")
     p.set_defaults(run=_evaluate)
+
+
+def _thresholds(text: str) -> int | list[float]:
+    return [float(value) for value in text.split(",")] if "," in text or "." in text else int(text)
 
 
 def add_table_options(p: argparse.ArgumentParser) -> None:
@@ -95,7 +107,7 @@ def report(failures: list[tuple[str, str]]) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from seglab.benchmark import evaluate
+    from seglab.benchmark import WorkerError, evaluate
     from seglab.benchmark.table import rows_to_csv
     from seglab.datasets import DatasetError
 
@@ -105,11 +117,13 @@ def _evaluate(args: argparse.Namespace) -> int:
             args.results,
             args.dataset,
             split=args.split,
-            n_thresholds=args.thresholds,
+            thresholds=args.thresholds,
+            measures=args.measures,
+            kind=args.kind,
             jobs=args.jobs,
             progress=not args.quiet,
         )
-    except DatasetError as error:
+    except (DatasetError, WorkerError) as error:
         print(f"seglab: {error}", file=sys.stderr)
         return 1
     except ValueError as error:

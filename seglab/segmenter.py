@@ -239,6 +239,19 @@ class Segmenter(ABC, Generic[S]):
             labels=labels, image=picture, method=self, state=state, seconds=seconds, interrupted=interrupted
         )
 
+    @classmethod
+    def segment_each(
+        cls, methods: Sequence[Segmenter[S]], image: Any, *, device: torch.device | str | None = None
+    ) -> Iterator[Segmentation]:
+        """Segment a picture by several settings of this method, in their order; each as `segment` would.
+
+        Methods that have several settings' results from one computation override this. ``seconds`` is then the time
+        that a setting takes for itself, what is shared included.
+        """
+        picture = as_image(image, device=device)
+        for method in methods:
+            yield method.segment(picture, device=device)
+
     def _finish(self, image: Tensor, state: S, progress: bool) -> tuple[S, bool]:
         """The last state, and whether somebody stopped the loop before it."""
         if not progress:

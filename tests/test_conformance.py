@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from seglab.params import parameters
 from seglab.segmenter import Segmentation, Segmenter, Status, methods
 
 METHODS = methods()
@@ -91,6 +92,29 @@ def test_resuming_from_any_state_gives_the_same_end(name):
         assert resumed.state.n_iter == states[-1].n_iter
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("kmeans", [{"n_clusters": n} for n in (3, 2)]),
+        ("mean_shift", [{"min_size": n} for n in (50, 1, 300, 1)] + [{"min_size": 50, "range_bandwidth": 20}]),
+        ("normalized_cuts", [{"n_segments": n} for n in (5, 2, 9, 5)] + [{"n_segments": 4, "radius": 2}]),
+        ("normalized_cuts", [{"n_segments": n, "threshold": 0.05} for n in (30, 3)]),
+        ("normalized_cuts", [{"n_segments": n, "mode": "kway"} for n in (4, 2)]),
+        ("normalized_cuts", [{"n_segments": n, "nodes": "superpixels", "n_superpixels": 6} for n in (20, 3, 7)]),
+    ],
+)
+def test_several_settings_at_once_are_each_as_alone(name, settings):
+    each = [dataclasses.replace(small(METHODS[name]), **setting) for setting in settings]
+    found = list(METHODS[name].segment_each(each, picture()))
+    for method, result in zip(each, found, strict=True):
+        alone = method.segment(picture())
+        assert result.method == method
+        assert torch.equal(result.labels, alone.labels)
+        assert torch.equal(result.state.labels, alone.labels)
+        assert result.status == alone.status
+        assert result.seconds > 0
+
+
 @every_method
 def test_numbers_its_steps(name):
     counts = [state.n_iter for state in small(METHODS[name]).steps(picture())]
@@ -151,7 +175,6 @@ def test_traces_first_and_last(name):
 
 @every_method
 def test_describes_its_parameters(name):
-    from seglab.params import parameters
 
     cls = METHODS[name]
     assert cls.title

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import joblib
 from tqdm import tqdm
 
 from seglab.benchmark.inputs import Entry, find_results
 from seglab.benchmark.pictures import Picture, open_pictures
-from seglab.benchmark.results import evaluated, picture_lines, published_rows
+from seglab.benchmark.pooling import Measured, evaluated, picture_lines, pool
+from seglab.benchmark.results import published_rows
+from seglab.benchmark.scores import MEASURES, PictureScores, checked_measures
 from seglab.benchmark.table import Table
+from seglab.benchmark.workers import check_jobs, in_any_order
 from seglab.metrics.berkeley import RegionBenchmark, RegionScores, format_official, region_benchmark
+from seglab.metrics.boundary import BoundaryBenchmark, BoundaryScores, boundary_benchmark, format_official_boundaries
 
 __all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The region scores of a folder of segmentations.
+    """The scores of a folder of segmentations.
 
     Attributes
     ----------
@@ -38,27 +43,46 @@ class Evaluation:
     name: str
     dataset: str
     ids: list[str]
-    scores: list[RegionScores]
+    scores: list[PictureScores]
     labels: tuple[str, ...]
     failures: list[tuple[str, str]]
 
+    @cached_property
+    def pooled(self) -> dict[str, Measured]:
+        """Each measure over the data set."""
+        return pool(self.scores)
+
     @property
-    def benchmark(self) -> RegionBenchmark:
-        """The pooled scores."""
-        return region_benchmark(self.scores)
+    def region(self) -> RegionBenchmark:
+        """Berkeley's region scores."""
+        return region_benchmark(self._regions)
+
+    @property
+    def boundary(self) -> BoundaryBenchmark:
+        """Berkeley's boundary scores."""
+        return boundary_benchmark(self._boundaries)
+
+    @property
+    def _regions(self) -> list[RegionScores]:
+        return [each.region for each in self.scores if each.region is not None]
+
+    @property
+    def _boundaries(self) -> list[BoundaryScores]:
+        return [each.boundary for each in self.scores if each.boundary is not None]
 
     def table(self, published: bool = False) -> Table:
         """Berkeley's table of one row; with the published ones below."""
-        row = evaluated(self.name, self.benchmark, self.labels, len(self.ids))
-        return Table([row, *(published_rows() if published else [])], [f"{self.dataset}, regions."])
+        row = evaluated(self.name, self.pooled, self.labels, len(self.ids))
+        return Table([row, *(published_rows() if published else [])], [f"{self.dataset}."])
 
     def per_picture(self) -> list[dict[str, Any]]:
         """For each picture its best setting and score by each measure."""
-        return picture_lines(self.ids, self.scores, self.labels)
+        return picture_lines(self.ids, self.pooled, self.labels)
 
     def official(self) -> dict[str, str]:
-        """The text files that Berkeley's own program writes."""
-        return format_official(self.scores)
+        """The text files that Berkeley's own program writes, of the measures that are there."""
+        regions = format_official(self._regions) if self._regions else {}
+        return regions | (format_official_boundaries(self._boundaries) if self._boundaries else {})
 
 
 def evaluate(
@@ -66,22 +90,29 @@ def evaluate(
     dataset: str | Path | Iterable[Picture] = "bsds500",
     *,
     split: str = "test",
-    n_thresholds: int = 99,
+    thresholds: int | Sequence[float] = 99,
+    measures: str | Iterable[str] | None = None,
+    kind: str = "auto",
     jobs: int = -1,
     progress: bool = False,
 ) -> Evaluation:
-    """Score a folder of segmentations by Berkeley's region measures.
+    """Score a folder of segmentations by Berkeley's measures, and its segments as detections.
 
     Parameters
     ----------
     results
         One file for each picture, named after its id, or a subfolder of these for each setting: .mat with ``segs``
         (several label maps) or ``ucm2`` (a contour map of double size), a label map as a picture, .npy or .npz of
-        one (H, W) or several (n, H, W).
+        one (H, W) or several (n, H, W), or boundaries as a gray picture, 255 where there is one.
     dataset, split
         As `seglab.benchmark.open_pictures` takes them.
-    n_thresholds
-        At how many thresholds contour maps are cut.
+    thresholds
+        At how many thresholds contour maps are cut, or at which.
+    measures
+        Some of ``"region"``, ``"boundary"`` and ``"segments"``; by default all that the files can be scored by.
+    kind
+        What the files hold: ``"labels"``, ``"ucm"`` or ``"boundaries"``. ``"auto"`` tells it from their content, and
+        refuses a gray picture that may be either.
     jobs
         Pictures at a time; −1 for as many as there are cores.
     progress
@@ -90,32 +121,47 @@ def evaluate(
     Raises
     ------
     ValueError
-        Files are missing, extra, unreadable, of a wrong size or pictures of boundaries; they are named before the work
-        starts.
+        Files are missing, extra, unreadable, of a wrong size, mixed or of no clear kind; they are named before the
+        work starts.
+    WorkerError
+        A process was killed, as a rule for lack of memory.
     """
-    if n_thresholds < 1:
-        raise ValueError(f"n_thresholds is a whole number from 1; got {n_thresholds}")
-    if jobs < 1 and jobs != -1:
-        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
+    if thresholds < 1 if isinstance(thresholds, int) else not len(thresholds):
+        raise ValueError(f"thresholds is a whole number from 1, or a list of heights; got {thresholds}")
+    wanted = checked_measures(MEASURES if measures is None else measures)
+    check_jobs(jobs)
     name, pictures = open_pictures(dataset, split)
     if not len(pictures):
         raise ValueError("no pictures: the data set is empty")
-    entries, labels = find_results(Path(results), pictures)
-    work = joblib.Parallel(n_jobs=min(jobs, len(entries)), return_as="generator")
-    scored = work(joblib.delayed(_scored)(entry, n_thresholds) for entry in entries)
-    shown = tqdm(scored, total=len(entries), unit="picture", disable=None if progress else True)
-    good, failures = [], []
-    for entry, (score, error) in zip(entries, shown, strict=True):
-        if score is None:
-            failures.append((entry.picture.id, error))
-        else:
-            good.append((entry.picture.id, score))
+    entries, labels = find_results(Path(results), pictures, kind)
+    if entries[0].kind == "boundaries":
+        if measures is not None and wanted != ("boundary",):
+            raise ValueError(f"{results} holds boundaries, which have no regions: --measures boundary is what there is")
+        wanted = ("boundary",)
+    work = in_any_order(
+        functools.partial(_scored, thresholds=thresholds, measures=wanted),
+        list(enumerate(entries)),
+        jobs=min(jobs, len(entries)),
+        lost=_lost,
+    )
+    shown = tqdm(work, total=len(entries), unit="picture", disable=None if progress else True)
+    found = sorted(shown, key=lambda each: each[0])
+    good = [(entries[i].picture.id, score) for i, score, _ in found if score is not None]
+    failures = [(entries[i].picture.id, error) for i, score, error in found if score is None]
     ids, scores = [id for id, _ in good], [score for _, score in good]
     return Evaluation(Path(results).resolve().name, name, ids, scores, labels, failures)
 
 
-def _scored(entry: Entry, n_thresholds: int) -> tuple[RegionScores | None, str]:
+Scored = tuple[int, PictureScores | None, str]  # which, its scores, and why there are none
+
+
+def _scored(task: tuple[int, Entry], thresholds: int | Sequence[float], measures: tuple[str, ...]) -> Scored:
+    number, entry = task
     try:
-        return entry.scores(n_thresholds), ""
+        return number, entry.scores(thresholds, measures), ""
     except Exception as error:  # whatever one picture does, the others are still to be done
-        return None, f"{type(error).__name__}: {error}"
+        return number, None, f"{type(error).__name__}: {error}"
+
+
+def _lost(task: tuple[int, Entry], error: str) -> Scored:
+    return task[0], None, error

@@ -9,21 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
-from scipy import ndimage
-from torch import Tensor
 
+from seglab.benchmark.kinds import KINDS, possible_kinds, read_contours, read_label_maps
 from seglab.benchmark.pictures import Picture, shape_of
-from seglab.benchmark.scores import whole
-from seglab.labels import as_labels
-from seglab.metrics.berkeley import (
-    RegionScores,
-    read_segs,
-    read_ucm2,
-    region_scores,
-    region_scores_of_hierarchy,
-)
+from seglab.benchmark.scores import MEASURES, PictureScores, Segments, Truths, pooled, score
+from seglab.metrics.berkeley import region_scores_of_tables, spread_thresholds, tables_of_hierarchy
+from seglab.metrics.boundary import boundary_scores_of_contours
+from seglab.metrics.segments import segment_scores
 
 __all__ = ["Entry", "find_results", "read_label_maps"]
 
@@ -32,36 +25,37 @@ SUFFIXES = (".mat", ".npy", ".npz", ".png", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture's results: one file, or one for each setting."""
+    """A picture's results: one file, or one for each setting.
+
+    A contour map (``"ucm"`` of double size with its regions, ``"boundaries"`` without) is cut at many thresholds.
+    """
 
     picture: Picture
     paths: tuple[Path, ...]
-    contours: bool = False  # a contour map, to be cut at many thresholds
+    kind: str = "labels"
 
-    def scores(self, n_thresholds: int = 99) -> RegionScores:
+    def scores(
+        self, thresholds: int | Sequence[float] | NDArray = 99, measures: Sequence[str] = MEASURES
+    ) -> PictureScores:
         """Compare with the picture's truths."""
-        truths = copy.copy(self.picture).segmentations  # what a picture keeps when it is read goes with the copy
-        if self.contours:
-            return region_scores_of_hierarchy(truths, read_ucm2(self.paths[0]), n_thresholds)
-        return region_scores(truths, [whole(labels) for path in self.paths for labels in read_label_maps(path)])
+        truths = Truths.of(copy.copy(self.picture), measures)  # what a picture keeps when it is read goes with the copy
+        if self.kind == "labels":
+            maps = [labels for path in self.paths for labels in read_label_maps(path)]
+            return pooled([score(truths, labels, measures=measures) for labels in maps])
+        heights = spread_thresholds(thresholds) if isinstance(thresholds, int) else np.asarray(thresholds, float)
+        contours = read_contours(self.paths[0])
+        drawn = boundary_scores_of_contours(truths.boundaries, contours, heights) if "boundary" in measures else None
+        if self.kind == "boundaries" or not {"region", "segments"} & set(measures):
+            return PictureScores(boundary=drawn)
+        tables = tables_of_hierarchy(truths.labels, contours, heights)
+        regions = region_scores_of_tables(heights, tables) if "region" in measures else None
+        if "segments" not in measures:
+            return PictureScores(region=regions, boundary=drawn)
+        found = {id(table): Segments.of(segment_scores(table)).scores() for table in tables}
+        return PictureScores(region=regions, boundary=drawn, segments=tuple(found[id(table)] for table in tables))
 
 
-def read_label_maps(path: Path) -> list[Tensor]:
-    """The label maps in a file: one of a picture or an array (H, W), several of (n, H, W), .npz or a cell ``segs``."""
-    suffix = path.suffix.lower()
-    if suffix == ".mat":
-        return read_segs(path)
-    if suffix == ".npy":
-        arrays = [np.load(path, allow_pickle=False)]
-    elif suffix == ".npz":
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            arrays = [content[name] for name in content.files]
-    else:
-        return [as_labels(path)]
-    return [as_labels(labels) for array in arrays for labels in (array if array.ndim == 3 else [array])]
-
-
-def find_results(folder: Path, pictures: Sequence[Picture]) -> tuple[list[Entry], tuple[str, ...]]:
+def find_results(folder: Path, pictures: Sequence[Picture], kind: str = "auto") -> tuple[list[Entry], tuple[str, ...]]:
     """Pair a folder's files with pictures, and name the settings; refuse what does not fit before any work.
 
     Parameters
@@ -70,13 +64,17 @@ def find_results(folder: Path, pictures: Sequence[Picture]) -> tuple[list[Entry]
         Files named after the pictures' ids, or a subfolder of these for each setting.
     pictures
         Those to be scored.
+    kind
+        What the files hold: ``"labels"``, ``"ucm"``, ``"boundaries"``; or ``"auto"``, to tell it from their content.
 
     Raises
     ------
     ValueError
-        Missing, extra, unreadable or wrong-sized files, pictures of boundaries, or other numbers of settings. The
-        first ten are named, and how many more there are.
+        Missing, extra, unreadable or wrong-sized files, files of different kinds or of one that cannot be told, or
+        other numbers of settings. The first ten are named, and how many more there are.
     """
+    if kind not in ("auto", *KINDS):
+        raise ValueError(f"kind is one of auto, {', '.join(KINDS)}; got {kind!r}")
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: give the folder with one file for each picture")
     subfolders = sorted((p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_natural)
@@ -87,30 +85,46 @@ def find_results(folder: Path, pictures: Sequence[Picture]) -> tuple[list[Entry]
     problems = [line for name, files in groups for line in _mismatches(name, files, wanted)]
     if problems:
         raise ValueError(_listed(folder, problems))
-    entries, counts = [], {}
-    for picture in pictures:
-        paths = tuple(files[picture.id][0] for _, files in groups)
-        contours = False
-        shape = shape_of(picture)
-        for path in paths:
-            try:
-                contours, counts[path] = _checked(path, shape)
-            except Exception as error:  # broken files raise whatever they like
-                problems.append(str(error) if str(path) in str(error) else f"unreadable: {path}: {error}")
-        entries.append(Entry(picture, paths, contours))
+    paths = {picture.id: tuple(files[picture.id][0] for _, files in groups) for picture in pictures}
+    kind, counts = _checked(folder, [(shape_of(p), path) for p in pictures for path in paths[p.id]], kind)
+    entries = [Entry(picture, paths[picture.id], kind) for picture in pictures]
+    return entries, _settings(folder, [name for name, _ in groups] if subfolders else [], entries, counts)
+
+
+def _checked(folder: Path, files: Sequence[tuple[tuple[int, int], Path]], kind: str) -> tuple[str, dict[Path, int]]:
+    """The kind that all files are of, and how many label maps each holds; they are read, and fit the pictures."""
+    problems, counts, each = [], {}, {}
+    for shape, path in files:
+        try:
+            kinds = possible_kinds(path) if kind == "auto" else {kind}
+            each[path], counts[path] = _fits(path, shape, kinds)
+        except Exception as error:  # broken files raise whatever they like
+            problems.append(str(error) if str(path) in str(error) else f"unreadable: {path}: {error}")
+    common = set.intersection(*each.values()) if each else set()
+    unknown = [path for path, kinds in each.items() if not kinds]
+    say = "say what it is with --kind labels or --kind boundaries"
+    problems += [f"unclear: {path} may be soft boundaries or labels: {say}" for path in unknown]
+    if each and not common and not unknown:
+        sets = list(each.values())
+        most = max(sets, key=sets.count)
+        few = [(path, kinds) for path, kinds in each.items() if not kinds & most]
+        problems += [f"mixed: {path} holds {_named(kinds)} where others hold {_named(most)}" for path, kinds in few]
     if problems:
         raise ValueError(_listed(folder, problems))
-    return entries, _settings(folder, [name for name, _ in groups] if subfolders else [], entries, counts)
+    return next(name for name in KINDS if name in common), counts
+
+
+def _named(kinds: set[str]) -> str:
+    return " or ".join(name for name in KINDS if name in kinds)
 
 
 def _settings(folder: Path, names: list[str], entries: list[Entry], counts: dict[Path, int]) -> tuple[str, ...]:
     """The settings' names; none for contour maps."""
-    kinds = {entry.contours for entry in entries}
-    each = {sum(counts[path] for path in entry.paths) for entry in entries}
-    if len(kinds) > 1 or (names and kinds == {True}):
-        raise ValueError(f"{folder}: contour maps lie in one folder, and not with other files")
-    if kinds == {True}:
+    if entries[0].kind != "labels":
+        if names:
+            raise ValueError(f"{folder}: contour maps lie in one folder: their settings are thresholds")
         return ()
+    each = {sum(counts[path] for path in entry.paths) for entry in entries}
     if len(each) > 1:
         few = min(entries, key=lambda entry: sum(counts[path] for path in entry.paths))
         raise ValueError(f"{folder}: from {min(each)} ({few.picture.id}) to {max(each)} settings: all need the same")
@@ -140,36 +154,24 @@ def _mismatches(name: str, files: dict[str, list[Path]], wanted: set[str]) -> It
         yield f"extra: {' and '.join(path.name for path in files[id])} (in {name}): which of them?"
 
 
-def _checked(path: Path, shape: tuple[int, int]) -> tuple[bool, int]:
-    """Whether a file holds a contour map, and how many label maps otherwise; it fits the picture."""
-    if path.suffix.lower() == ".mat":
-        names = {name for name, _, _ in scipy.io.whosmat(str(path))}
-        if "ucm2" in names:
-            _fits(path, tuple(read_ucm2(path).shape), (2 * shape[0] + 1, 2 * shape[1] + 1))
-            return True, 0
-        if "segs" not in names:
-            raise ValueError(f"unreadable: {path}: neither 'segs' nor 'ucm2' is in this .mat file")
-    maps = read_label_maps(path)
-    for labels in maps:
-        _fits(path, tuple(labels.shape), shape)
-        if _is_drawing(labels.numpy()):
-            raise ValueError(
-                f"boundaries: {path} has thin lines of 255 on 0, or of 0 on 255: give its label map instead"
-            )
-    return False, len(maps)
-
-
-def _is_drawing(labels: NDArray[np.int64]) -> bool:
-    """Whether a label map is rather a picture of boundaries: black and white, and one of them nowhere 3×3 pixels."""
-    if not np.array_equal(np.unique(labels), [0, 255]):
-        return False
-    return any(not ndimage.binary_erosion(labels == value, np.ones((3, 3), bool)).any() for value in (0, 255))
-
-
-def _fits(path: Path, size: tuple[int, ...], wanted: tuple[int, int]) -> None:
-    if tuple(size) != wanted:
-        got = "×".join(map(str, size))
-        raise ValueError(f"wrong size: {path} is {got} where {wanted[0]}×{wanted[1]} is wanted")
+def _fits(path: Path, wanted: tuple[int, int], kinds: set[str]) -> tuple[set[str], int]:
+    """Those of the kinds that the file's size allows, and how many label maps it holds; it can be read as such."""
+    double = (2 * wanted[0] + 1, 2 * wanted[1] + 1)
+    sizes = {"labels": wanted, "boundaries": wanted, "ucm": double}
+    n = 1
+    if kinds & {"ucm", "boundaries"}:
+        found = [read_contours(path).shape]
+    elif kinds:
+        maps = read_label_maps(path)
+        found, n = [tuple(labels.shape) for labels in maps], len(maps)
+    else:
+        return kinds, n
+    fitting = {kind for kind in kinds if all(size == sizes[kind] for size in found)}
+    if not fitting:
+        (height, width) = sizes[min(kinds)]
+        wrong = next(size for size in found if size != (height, width))
+        raise ValueError(f"wrong size: {path} is {'×'.join(map(str, wrong))} where {height}×{width} is wanted")
+    return fitting, n
 
 
 def _listed(folder: Path, problems: Sequence[str]) -> str:

@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seglab.benchmark.scores import SettingScore, pooled
+from seglab.benchmark.pooling import Measured, evaluated, pool, short
+from seglab.benchmark.scores import PictureScores, SettingScore, pooled
 from seglab.benchmark.table import Cell, Row, Table
-from seglab.metrics.berkeley import RegionBenchmark, RegionScores, region_benchmark
 from seglab.params import parameters
 from seglab.segmenter import Segmenter
 
-__all__ = ["Results", "Run", "evaluated", "published_rows"]
+__all__ = ["Results", "Run", "measured", "published_rows"]
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,14 @@ class Run:
     n_pictures: int
 
     @cached_property
-    def pooled(self) -> RegionBenchmark | None:
-        """Berkeley's region scores, or None where no picture is complete."""
-        return region_benchmark(pooled(each) for each in self.scores.values()) if self.scores else None
+    def pictures(self) -> list[PictureScores]:
+        """The scores of each complete picture at all settings."""
+        return [pooled(each) for each in self.scores.values()]
+
+    @cached_property
+    def pooled(self) -> dict[str, Measured]:
+        """Each measure over the data set; empty where no picture is complete."""
+        return pool(self.pictures, ordered=len(self._varied) == 1) if self.scores else {}
 
     @property
     def seconds(self) -> float:
@@ -39,11 +44,15 @@ class Run:
         each = [score.seconds for scores in self.scores.values() for score in scores]
         return sum(each) / max(len(each), 1)
 
-    def label(self, index: int) -> str:
-        """What tells a setting from the method's others: ``"scale=300"``."""
+    @property
+    def _varied(self) -> list[str]:
         names = [p.name for p in parameters(self.settings[0])]
-        varied = [name for name in names if len({getattr(m, name) for m in self.settings}) > 1]
-        return " ".join(f"{name}={getattr(self.settings[index], name)}" for name in varied)
+        return [name for name in names if len({getattr(m, name) for m in self.settings}) > 1]
+
+    @property
+    def labels(self) -> list[str]:
+        """What tells each setting from the method's others: ``"scale=300"``."""
+        return [" ".join(f"{name}={getattr(method, name)}" for name in self._varied) for method in self.settings]
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,13 @@ class Results:
     def table(self, published: bool = False) -> Table:
         """Berkeley's table, a row for each method; with the published ones below."""
         choosers: Sequence[Run | None] = self.choosers or [None] * len(self.runs)
-        rows = [_row(run, other) for run, other in zip(self.runs, choosers, strict=True) if run.pooled is not None]
+        rows = [_row(run, other) for run, other in zip(self.runs, choosers, strict=True) if run.scores]
         notes = [f"{self.dataset}: ODS and OIS choose settings on these pictures themselves."]
         if self.chosen_on:
-            notes.append(f"chosen: the setting that is best on {self.chosen_on}, scored on {self.dataset}.")
+            n = max((run.n_pictures for run in self.choosers), default=0)
+            notes.append(
+                f"chosen: the setting that is best on {n} pictures of {self.chosen_on}, scored on {self.dataset}."
+            )
         for run in self.runs:
             if len(run.scores) < run.n_pictures:
                 notes.append(f"{run.name}: {len(run.scores)} of {run.n_pictures} pictures are complete.")
@@ -88,85 +100,38 @@ class Results:
 
     def per_picture(self) -> list[dict[str, Any]]:
         """One entry for each method, picture and setting: its scores, flat."""
-        return [
-            {"method": run.name, "picture": id, "setting": run.label(i), "covering": _short(_covering(score))}
-            | {name: _short(getattr(score, name)) for name in ("rand", "information", "n_segments", "seconds")}
-            for run in self.runs
-            for id, scores in run.scores.items()
-            for i, score in enumerate(scores)
-        ]
-
-
-def _covering(score: SettingScore) -> float:
-    return sum(o * s for o, s in zip(score.overlaps, score.sizes, strict=True)) / sum(score.sizes)
+        lines: list[dict[str, Any]] = []
+        for run in self.runs:
+            images = {name: m.images for name, m in run.pooled.items() if m.images is not None}
+            for row, (id, scores) in enumerate(run.scores.items()):
+                for column, (score, label) in enumerate(zip(scores, run.labels, strict=True)):
+                    line: dict[str, Any] = {"method": run.name, "picture": id, "setting": label}
+                    line |= {name: short(float(values[row, column])) for name, values in images.items()}
+                    lines.append(line | {"n_segments": score.n_segments, "seconds": short(score.seconds)})
+        return lines
 
 
 def _row(run: Run, chooser: Run | None) -> Row:
-    assert run.pooled is not None
-    labels = [run.label(i) for i in range(len(run.settings))]
-    return dataclasses.replace(
-        evaluated(run.name, run.pooled, labels, len(run.scores), chooser.pooled if chooser else None),
-        seconds=run.seconds,
-    )
+    row = evaluated(run.name, run.pooled, run.labels, len(run.scores), chooser.pooled if chooser else None)
+    return dataclasses.replace(row, seconds=run.seconds)
 
 
-def evaluated(
-    name: str, result: RegionBenchmark, labels: Sequence[str], n_pictures: int, chooser: RegionBenchmark | None = None
-) -> Row:
-    """A row of the table.
+def measured() -> Table:
+    """The package's own methods on BSDS500's 200 test pictures.
 
-    Parameters
-    ----------
-    name
-        What the row is called.
-    result
-        The pooled scores.
-    labels
-        What the settings are called; empty where they are thresholds.
-    n_pictures
-        How many were pooled.
-    chooser
-        The scores at the same settings on the pictures on which settings are chosen.
+    A row for each method. ``row.cells["covering"]`` (or ``rand``, ``information``, ``boundary``, ``segment_f``,
+    ``segment_f_pooled``, ``ap50``, ``ap70``) has ``ods`` and ``ois``, which choose settings on the test pictures, and
+    ``chosen``, at the setting that is best on validation pictures; ``at`` and ``chosen_at`` say which. ``row.source``
+    is the command that made the row, ``row.seconds`` the mean time for a picture at one setting; the notes say with
+    what and when. `published_rows` are what others measured.
+
+    Examples
+    --------
+    >>> from seglab.benchmark import measured
+    >>> len(measured().rows) > 0
+    True
     """
-    cells = {}
-    for measure in ("covering", "rand", "information"):
-        score, at = getattr(result, measure), getattr(result, f"{measure}_at")
-        place = int(at.argmin() if measure == "information" else at.argmax())
-        cell = Cell(ods=float(score.ods), ois=float(score.ois), at=_label(result, labels, place))
-        if measure == "covering":
-            cell = dataclasses.replace(cell, best=float(result.covering_best))
-        if chooser is not None:
-            other = getattr(chooser, f"{measure}_at")
-            place = int(other.argmin() if measure == "information" else other.argmax())
-            cell = dataclasses.replace(cell, chosen=float(at[place]), chosen_at=_label(result, labels, place))
-        cells[measure] = cell
-    return Row(name, cells, n_pictures=n_pictures)
-
-
-def _label(result: RegionBenchmark, labels: Sequence[str], index: int) -> str:
-    return labels[index] if labels else f"{result.thresholds[index]:.4g}"
-
-
-def picture_lines(ids: Sequence[str], scores: Sequence[RegionScores], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """For each picture its best setting and score by each measure."""
-    lines = []
-    for id, each in zip(ids, scores, strict=True):
-        line: dict[str, Any] = {"picture": id}
-        for measure, values in (("covering", each.covered / each.total), ("rand", each.rand)):
-            line |= {measure: _short(float(values.max())), f"{measure}_at": _at(each, labels, int(values.argmax()))}
-        low = int(each.information.argmin())
-        lines.append(
-            line | {"information": _short(float(each.information[low])), "information_at": _at(each, labels, low)}
-        )
-    return lines
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.6g}") if isinstance(value, float) else value  # as Berkeley's text files have it
-
-
-def _at(scores: RegionScores, labels: Sequence[str], index: int) -> str:
-    return labels[index] if labels else f"{scores.thresholds[index]:.4g}"
+    return Table.from_json(Path(__file__).with_name("measured.json").read_text(encoding="utf-8"))
 
 
 def published_rows() -> list[Row]:

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seglab.benchmark.pictures import Picture, fingerprint, open_pictures
 from seglab.benchmark.results import Results, Run
-from seglab.benchmark.scores import SettingScore, score
+from seglab.benchmark.scores import MEASURES, SettingScore, Truths, checked_measures, score
 from seglab.benchmark.store import Store, key
 from seglab.benchmark.sweeps import Sweep, settings
+from seglab.benchmark.workers import check_jobs, in_any_order
 from seglab.image import as_image
 from seglab.segmenter import Segmenter
 
@@ -41,6 +41,7 @@ class Task:
     device: str = "cpu"
     connected: bool = False
     keep_labels: bool = False
+    measures: tuple[str, ...] = MEASURES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +62,17 @@ def run(
     out: str | Path = "benchmark",
     split: str = "test",
     choose_on: str | None = None,
+    choose_limit: int | None = None,
     fixed: Mapping[str, Any] | None = None,
     n_values: int = 7,
     seed: int | None = None,
     limit: int | None = None,
     jobs: int = 1,
+    scheduler: str | None = None,
     device: str = "cpu",
     connected: bool = False,
     keep_labels: bool = False,
+    measures: str | Iterable[str] = MEASURES,
     progress: bool = False,
 ) -> Results:
     """Run methods over a data set and score them; what is in ``out`` already is not computed again.
@@ -87,16 +91,24 @@ def run(
     choose_on
         A second split on which settings are chosen; their scores on ``split`` are reported beside ODS and OIS, which
         choose on ``split`` itself.
+    choose_limit
+        Choose on the first so many pictures of that split.
     limit
         Take the first so many pictures.
     jobs
         Pictures at a time; −1 for as many as there are cores.
+    scheduler
+        The address of a Dask scheduler, such as ``"tcp://10.0.0.5:8786"``, whose workers do the work instead of
+        processes here. They need the same version of seglab and the pictures at the same place; results are stored
+        here. A worker that dies costs the pictures in its hands, which others take over.
     device
         Where methods compute.
     connected
         Split each label's places that do not touch before scoring.
     keep_labels
         Keep the label maps beside the scores.
+    measures
+        What to score by, some of ``"region"``, ``"boundary"`` and ``"segments"``; fewer are quicker.
     progress
         Show a bar with the time to go.
 
@@ -109,9 +121,11 @@ def run(
     ------
     ValueError
         No such method, parameter, data set or split; no settings to choose from.
+    WorkerError
+        A process was killed, or the scheduler has no workers; what is done is stored.
     """
-    if jobs < 1 and jobs != -1:
-        raise ValueError(f"jobs is a whole number from 1, or -1 for all cores; got {jobs}")
+    check_jobs(jobs)
+    wanted = checked_measures(measures)
     names = [methods] if isinstance(methods, (str, Segmenter)) else list(methods)
     grids = settings(names, sweep, fixed=fixed, n_values=n_values, seed=seed)
     _check_names(grids)
@@ -121,13 +135,17 @@ def run(
     if not all(len(pictures) for _, pictures in opened):
         raise ValueError("no pictures: the data set is empty")
     store = Store(Path(out))
-    options = {"device": device, "connected": connected, "keep_labels": keep_labels}
-    parts = [(name, [(picture, _print(picture)) for picture in pictures[:limit]]) for name, pictures in opened]
+    options = {"device": device, "connected": connected, "keep_labels": keep_labels, "measures": wanted}
+    limits = (limit, choose_limit if choose_limit is not None else limit)
+    parts = [
+        (name, [(picture, _print(picture)) for picture in pictures[:most]])
+        for (name, pictures), most in zip(opened, limits, strict=False)
+    ]
     tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
-    failures, interrupted = _work(store, tasks, jobs, progress)
+    failures, interrupted = _work(store, tasks, jobs, scheduler, progress)
     chosen = parts[1][0] if choose_on is not None else None
-    runs = [_collected(store, parts[0], grid, connected) for grid in grids]
-    others = [_collected(store, parts[1], grid, connected) for grid in grids] if chosen else []
+    runs = [_collected(store, parts[0], grid, connected, wanted) for grid in grids]
+    others = [_collected(store, parts[1], grid, connected, wanted) for grid in grids] if chosen else []
     return Results(parts[0][0], runs, failures=failures, interrupted=interrupted, chosen_on=chosen, choosers=others)
 
 
@@ -155,20 +173,23 @@ def _tasks(
         todo = []
         for method in grid:
             k = key(method, options["connected"], of)
-            if k not in known or (options["keep_labels"] and not store.labels_path(path, k).exists()):
+            lacks = k not in known or not known[k].measures.issuperset(options["measures"])
+            if lacks or (options["keep_labels"] and not store.labels_path(path, k).exists()):
                 todo.append(method)
         if todo:
             yield Task(path, picture, tuple(todo), of, **options)
 
 
-def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tuple[list[tuple[str, str]], bool]:
+def _work(
+    store: Store, tasks: Sequence[Task], jobs: int, scheduler: str | None, progress: bool
+) -> tuple[list[tuple[str, str]], bool]:
     """Carry out the tasks, store what comes as it comes; return the failures, and whether somebody stopped it."""
     failures: list[tuple[str, str]] = []
     hide = None if progress else True  # None: shown on a terminal
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    results = in_any_order(carry_out, tasks, jobs=jobs, scheduler=scheduler, lost=_lost)
     try:
         with tqdm(total=len(tasks), unit="picture", disable=hide) as bar:
-            for done in parallel(joblib.delayed(carry_out)(task) for task in tasks):
+            for done in results:
                 _keep(store, done)
                 if done.error:
                     failures.append(
@@ -180,19 +201,22 @@ def _work(store: Store, tasks: Sequence[Task], jobs: int, progress: bool) -> tup
     return sorted(failures), False
 
 
+def _lost(task: Task, error: str) -> Done:
+    return Done(task, [], [], error)
+
+
 def carry_out(task: Task) -> Done:
     """Segment and score one picture at every setting of a task; whatever goes wrong is told, not raised."""
     scores: list[SettingScore] = []
     kept: list[NDArray[np.int32]] = []
     try:
         picture = copy.copy(task.picture)  # what it keeps when it is read goes with the copy
-        image, truths = as_image(picture.image), list(picture.segmentations)
-        for method in task.methods:
-            result = method.segment(image, device=task.device)
+        image, truths = as_image(picture.image), Truths.of(picture, task.measures)
+        for result in type(task.methods[0]).segment_each(task.methods, image, device=task.device):
             if result.interrupted:
                 raise KeyboardInterrupt
             labels = result.labels.cpu()
-            scores.append(score(truths, labels, result.seconds, task.connected))
+            scores.append(score(truths, labels, result.seconds, task.connected, task.measures))
             if task.keep_labels:
                 kept.append(labels.numpy().astype(np.int32))
     except Exception as error:  # whatever one picture does, the others are still to be done
@@ -210,13 +234,15 @@ def _keep(store: Store, done: Done) -> None:
         store.add(task.path, scored, task.connected, task.of)
 
 
-def _collected(store: Store, part: tuple[str, Prints], grid: Sequence[Segmenter], connected: bool) -> Run:
+def _collected(
+    store: Store, part: tuple[str, Prints], grid: Sequence[Segmenter], connected: bool, measures: tuple[str, ...]
+) -> Run:
     """One method's scores on all pictures that are complete."""
     dataset, pictures = part
     scores = {}
     for picture, of in pictures:
         known = store.read(store.path(dataset, grid[0].name, picture.id))
         keys = [key(method, connected, of) for method in grid]
-        if all(k in known for k in keys):
-            scores[picture.id] = [known[k] for k in keys]
+        if all(k in known and known[k].measures.issuperset(measures) for k in keys):
+            scores[picture.id] = [known[k].only(measures) for k in keys]
     return Run(grid[0].name, tuple(grid), scores, len(pictures))

@@ -54,10 +54,11 @@ class Store:
     def add(
         self, path: Path, scored: dict[str, tuple[Segmenter, SettingScore]], connected: bool = False, of: str = ""
     ) -> None:
-        """Add scores to a picture's file, which is replaced in one go."""
-        content = _content(path) if self.read(path) else {}
+        """Add scores to a picture's file, which is replaced in one go; measures that were there before stay."""
+        known = self.read(path)
+        content = _content(path) if known else {}
         for k, (method, score) in scored.items():
-            content[k] = {**_described(method, connected, of), "score": score.to_json()}
+            content[k] = {**_described(method, connected, of), "score": score.joined(known.get(k)).to_json()}
         _replace(path, json.dumps(content).encode())
 
     def keep(self, path: Path, k: str, labels: NDArray[np.int32]) -> None:

@@ -12,9 +12,19 @@ from dataclasses import dataclass, field
 __all__ = ["FORMATS", "Cell", "Row", "Table"]
 
 FORMATS = {"text": ".txt", "csv": ".csv", "markdown": ".md", "latex": ".tex", "json": ".json"}
-MEASURES = {"covering": "SC", "rand": "PRI", "information": "VI", "boundary": "F"}
+MEASURES = {
+    "covering": "SC",
+    "rand": "PRI",
+    "information": "VI",
+    "boundary": "F",
+    "segment_f": "F@.5",
+    "segment_f_pooled": "F@.5 all",
+    "ap50": "AP@.5",
+    "ap70": "AP@.7",
+}
 SCORES = {"chosen": "chosen", "ods": "ODS", "ois": "OIS", "best": "best", "ap": "AP"}
 UNVERIFIED = "(?)"
+WIDTH = 160  # of the text
 
 
 @dataclass(frozen=True)
@@ -85,14 +95,20 @@ class Table:
         return list(zip(*self.columns(), strict=True))
 
     def to_text(self) -> str:
-        """Columns of a fixed width, and the notes."""
+        """Columns of a fixed width, and the notes; columns that are too many for `WIDTH` go below, with the names."""
         columns = self.columns()
         widths = [max(map(len, column)) for column in columns]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in zip(*columns, strict=True)
-        ]
-        return "\n".join([*lines, *self._notes()])
+        blocks: list[list[int]] = [[0]]
+        for i in range(1, len(columns)):
+            if len(blocks[-1]) > 1 and sum(widths[j] + 2 for j in [*blocks[-1], i]) - 2 > WIDTH:
+                blocks.append([0])
+            blocks[-1].append(i)
+        texts = []
+        for block in blocks:
+            lines = zip(*(columns[i] for i in block), strict=True)
+            each = ("  ".join(cell.ljust(widths[i]) for i, cell in zip(block, line, strict=True)) for line in lines)
+            texts.append("\n".join(line.rstrip() for line in each))
+        return "\n".join(["\n\n".join(texts), *self._notes()])
 
     def _notes(self) -> list[str]:
         doubt = [] if all(row.verified for row in self.rows) else [f"{UNVERIFIED} from memory: look it up to quote it."]
@@ -120,6 +136,23 @@ class Table:
     def to_json(self) -> str:
         """Everything, in full precision."""
         return json.dumps({"rows": [dataclasses.asdict(row) for row in self.rows], "notes": self.notes}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Table:
+        """What `to_json` gave.
+
+        Examples
+        --------
+        >>> table = Table([Row("halves", {"covering": Cell(ods=0.5)})], ["a note."])
+        >>> Table.from_json(table.to_json()) == table
+        True
+        """
+        content = json.loads(text)
+        rows = [
+            Row(**{**row, "cells": {name: Cell(**cell) for name, cell in row["cells"].items()}})
+            for row in content["rows"]
+        ]
+        return cls(rows, content["notes"])
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -19,7 +19,8 @@ too: then all sums are exact, and the end is the same on every device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -40,7 +41,7 @@ from seglab.kernels.mean_shift import (
 )
 from seglab.panels import Lines, Panel, Picture, Scatter
 from seglab.params import param
-from seglab.segmenter import Segmenter, State, Status
+from seglab.segmenter import Segmentation, Segmenter, State, Status
 
 __all__ = [
     "Joint",
@@ -260,6 +261,25 @@ class MeanShift(Segmenter[MeanShiftState], name="mean_shift"):
         except KeyboardInterrupt:
             pass
         return state
+
+    @classmethod
+    def segment_each(
+        cls, methods: Sequence[Any], image: Any, *, device: torch.device | str | None = None
+    ) -> Iterator[Segmentation]:
+        """As `Segmenter.segment_each`; settings that differ in ``min_size`` only climb once."""
+        climbed: dict[Segmenter, Segmentation] = {}
+        state: Any
+        for method in methods:
+            alike = replace(method, min_size=0)
+            if alike not in climbed:
+                climbed[alike] = method.segment(image, device=device)
+            first = climbed[alike]
+            start = time.perf_counter()
+            state = first.state
+            state = replace(state, min_size=method.min_size)
+            labels = state.labels
+            seconds = first.seconds + (time.perf_counter() - start if first.method is not method else 0)
+            yield replace(first, labels=labels, method=method, state=state, seconds=seconds)
 
     def joint(self, image: Any) -> Joint:
         """The pixels of a picture as points in the joint domain."""

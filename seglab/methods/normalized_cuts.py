@@ -27,7 +27,8 @@ scikit-learn (in the paper yᵀDy = 1, where nodes of little weight count for mu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -39,7 +40,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seglab.hierarchy import Hierarchy
-from seglab.image import ColorSpace
+from seglab.image import ColorSpace, as_image
 from seglab.kernels.normalized_cuts import (
     Cut,
     _bipartition,
@@ -60,7 +61,7 @@ from seglab.kernels.normalized_cuts import (
 from seglab.labels import relabel
 from seglab.panels import Curve, Panel, Picture
 from seglab.params import param
-from seglab.segmenter import Segmenter, State, Status
+from seglab.segmenter import Segmentation, Segmenter, State, Status
 
 __all__ = [
     "Cut",
@@ -346,6 +347,19 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
             whole, values=values, vectors=vectors, rotation=rotation, assignment=discrete(rows, rotation)
         )
 
+    @classmethod
+    def segment_each(
+        cls, methods: Sequence[Any], image: Any, *, device: torch.device | str | None = None
+    ) -> Iterator[Segmentation]:
+        """As `Segmenter.segment_each`; recursive cuts into different numbers of segments are cut once."""
+        picture = as_image(image, device=device)
+        found: dict[Segmenter, Segmentation] = {}
+        for method in methods:
+            if method not in found:
+                others = [other for other in methods if _shares(method, other)]
+                found.update(_on_the_way(others, picture) if others else {method: method.segment(picture)})
+            yield found[method]
+
     def _split(self, state: NormalizedCutsState) -> NormalizedCutsState:
         label = _cheapest(state.cuts)
         cut = state.cuts[label]
@@ -394,6 +408,30 @@ class NormalizedCuts(Segmenter[NormalizedCutsState], name="normalized_cuts"):
             rotation=rotation,
             distance=distance,
         )
+
+
+def _shares(method: Any, other: Any) -> bool:
+    """Whether the cuts of one are the first of the other's."""
+    same = dataclasses.replace(method, n_segments=2) == dataclasses.replace(other, n_segments=2)
+    return same and method.mode == "recursive" and method.n_segments is not None and other.n_segments is not None
+
+
+def _on_the_way(methods: Sequence[Any], image: Tensor) -> dict[Segmenter, Segmentation]:
+    """The segmentations of settings that differ in ``n_segments`` only, from one run to the largest."""
+    last = max(methods, key=lambda method: method.n_segments)
+    found: dict[Segmenter, Segmentation] = {}
+    start = time.perf_counter()
+    for state in last.steps(image):
+        over = state.status is not Status.RUNNING
+        for method in methods:
+            if method not in found and (over or state.n_segments == method.n_segments):
+                reached = state.n_segments == method.n_segments
+                ended = dataclasses.replace(state, code=Status.CONVERGED) if reached else state
+                seconds = time.perf_counter() - start
+                found[method] = Segmentation(
+                    labels=ended.labels, image=image, method=method, state=ended, seconds=seconds
+                )
+    return found
 
 
 def normalized_cut(

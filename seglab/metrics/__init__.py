@@ -20,6 +20,7 @@ from seglab.metrics.boundary import (
     boundary_scores_of_contours,
     format_official_boundaries,
     match_boundaries,
+    thin_boundaries,
 )
 from seglab.metrics.contingency import ContingencyTable, contingency_table
 from seglab.metrics.instance import (
@@ -32,6 +33,7 @@ from seglab.metrics.instance import (
     mask_iou,
     panoptic_quality,
 )
+from seglab.metrics.membrane import MembraneScores, cells_between, membrane_scores, membrane_sweep, thin_membranes
 from seglab.metrics.region import (
     adapted_rand_error,
     probabilistic_rand_index,
@@ -77,6 +79,7 @@ __all__ = [
     "ContingencyTable",
     "InstanceBenchmark",
     "InstanceScores",
+    "MembraneScores",
     "PanopticQuality",
     "RegionBenchmark",
     "RegionScores",
@@ -94,6 +97,7 @@ __all__ = [
     "boundary_scores",
     "boundary_scores_of_contours",
     "bowl_score",
+    "cells_between",
     "class_accuracy",
     "class_dice",
     "class_iou",
@@ -111,6 +115,8 @@ __all__ = [
     "match_boundaries",
     "mean_accuracy",
     "mean_iou",
+    "membrane_scores",
+    "membrane_sweep",
     "panoptic_quality",
     "pixel_accuracy",
     "probabilistic_rand_index",
@@ -127,6 +133,8 @@ __all__ = [
     "segmentation_covering",
     "semantic_scores",
     "superpixel_scores",
+    "thin_boundaries",
+    "thin_membranes",
     "undersegmentation_error",
     "variation_of_information",
 ]

@@ -43,7 +43,9 @@ __all__ = [
     "region_benchmark",
     "region_scores",
     "region_scores_of_hierarchy",
+    "region_scores_of_tables",
     "spread_thresholds",
+    "tables_of_hierarchy",
 ]
 
 Array = NDArray[np.float64]
@@ -148,7 +150,7 @@ def region_scores(truths: Sequence[Any], segmentations: Sequence[Any]) -> Region
     if not len(segmentations):
         raise ValueError("segmentations is an empty list: at least one is needed")
     tables = [contingency_table(list(truths), labels) for labels in segmentations]
-    return _scores(np.arange(1.0, len(tables) + 1), tables)
+    return region_scores_of_tables(np.arange(1.0, len(tables) + 1), tables)
 
 
 def region_scores_of_hierarchy(
@@ -182,13 +184,23 @@ def region_scores_of_hierarchy(
     array([0.75, 1.  , 0.5 ])
     """
     heights = spread_thresholds(thresholds) if isinstance(thresholds, int) else np.asarray(thresholds, float)
+    return region_scores_of_tables(heights, tables_of_hierarchy(truths, hierarchy, heights))
+
+
+def tables_of_hierarchy(
+    truths: Sequence[Any], hierarchy: Hierarchy | Any, heights: Sequence[float] | Array
+) -> list[ContingencyTable]:
+    """The contingency tables of a hierarchy cut at given heights; cuts that are the same share one object.
+
+    Parameters as for `region_scores_of_hierarchy`.
+    """
     if not len(heights):
         raise ValueError("thresholds is an empty list: at least one is needed")
     tree = hierarchy if isinstance(hierarchy, Hierarchy) else Hierarchy.from_contours(hierarchy)
     finest = contingency_table(list(truths), tree.leaves)
     merges = [tree.n_merges(height) for height in heights]
     tables = {n: finest.merged(tree.assign(n)) for n in sorted(set(merges))}
-    return _scores(heights, [tables[n] for n in merges])
+    return [tables[n] for n in merges]
 
 
 def spread_thresholds(n: int = 99) -> Array:
@@ -327,7 +339,7 @@ def _cell(path: str | os.PathLike, name: str) -> NDArray[Any]:
     return content[name]
 
 
-def _scores(thresholds: Array, tables: Sequence[ContingencyTable]) -> RegionScores:
+def region_scores_of_tables(thresholds: Array, tables: Sequence[ContingencyTable]) -> RegionScores:
     """The scores from one table for each setting; a table that comes again is measured once."""
     found: dict[int, tuple[Tensor, Tensor]] = {}
     for table in tables:

@@ -45,7 +45,7 @@ def test_evaluate_prints_and_writes(mine: Path, labels: Path, tmp_path: Path, ca
     assert files[2].read_text().startswith("| method |")
     assert files[3].read_text().startswith(r"\begin{tabular}")
     assert [row["picture"] for row in rows(tmp_path / "p.csv")] == list("abcd")
-    assert len(list((tmp_path / "eval").iterdir())) == 5
+    assert len(list((tmp_path / "eval").iterdir())) == 8
 
 
 @pytest.mark.parametrize("format", ["csv", "markdown", "latex", "json"])

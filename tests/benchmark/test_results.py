@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seglab.benchmark.results import published_rows
+from seglab.benchmark.results import measured, published_rows
 from seglab.benchmark.table import Row, Table
 
 RECOMPUTED, QUOTED = "Arbelaez et al., TPAMI 33(5), 2011; recomputed", "slides of Lin et al."
@@ -97,3 +97,25 @@ def test_what_was_measured_rounds_to_what_was_printed(published: dict[str, Row],
     for measure, values in zip(("covering", "rand", "information"), MEASURED[name], strict=True):
         rounded = " ".join(f"{value:.2f}".removeprefix("0") for value in values)
         assert rounded == shown(published[name], measure)
+
+
+# ---- what the package's own methods reach ------------------------------------------------------------------------
+
+
+def test_measured_rows_are_complete_and_say_how_they_were_made() -> None:
+    table = measured()
+    every = {"covering", "rand", "information", "boundary", "segment_f", "segment_f_pooled", "ap50", "ap70"}
+    assert len({row.name for row in table.rows}) == len(table.rows) > 1
+    for row in table.rows:
+        assert set(row.cells) == every
+        assert row.source.startswith("seglab benchmark ")
+        assert "--choose-on val" in row.source
+        for name, cell in row.cells.items():
+            assert cell.ods is not None
+            assert cell.chosen is not None
+            least = name == "information"
+            # no setting chosen elsewhere beats the best one, and none for all beats each picture's own
+            assert (cell.chosen >= cell.ods - 1e-6) if least else (cell.chosen <= cell.ods + 1e-6)
+            if cell.ois is not None and name != "boundary":
+                assert (cell.ois <= cell.ods) if least else (cell.ois >= cell.ods)
+    assert Table.from_json(table.to_json()) == table

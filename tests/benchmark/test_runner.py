@@ -48,10 +48,10 @@ def test_the_scores_are_those_of_the_methods_label_maps(mine: Path, tmp_path: Pa
     ]
     wanted = region_benchmark(direct)
     found = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out").runs[0].pooled
-    assert found is not None
     for measure in ("covering", "rand", "information"):
-        assert getattr(found, measure) == pytest.approx(getattr(wanted, measure), rel=1e-12)
-    assert found.covering_best == pytest.approx(wanted.covering_best)
+        m = found[measure]
+        assert (m.ods, m.threshold, m.ois) == pytest.approx(getattr(wanted, measure), rel=1e-12)
+    assert found["covering"].best == pytest.approx(wanted.covering_best)
 
 
 def test_what_is_there_is_not_computed_again(mine: Path, tmp_path: Path, carried_out: list) -> None:
@@ -79,6 +79,28 @@ def test_another_truth_is_scored_anew(mine: Path, tmp_path: Path, carried_out: l
     carried_out.clear()
     assert rows(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")) != rows(first)
     assert carried_out == [("a", 2)]
+
+
+def test_a_measure_more_is_added_to_what_is_there(mine: Path, tmp_path: Path, carried_out: list) -> None:
+    few = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", measures="region")
+    assert list(few.table().rows[0].cells) == ["covering", "rand", "information"]
+    run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", measures="boundary")
+    assert len(carried_out) == 8
+    run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", measures=["region", "boundary"])
+    assert len(carried_out) == 8
+    every = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
+    assert len(carried_out) == 12
+    assert rows(every) == rows(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "new"))
+    assert rows(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", measures="region")) == rows(few)
+
+
+def test_nothing_between_settings_of_a_grid(mine: Path, tmp_path: Path) -> None:
+    """Settings of one parameter are in its order, so that F between two is taken, as Berkeley does; not in a grid."""
+    line = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out").runs[0].pooled["boundary"]
+    assert line.ods >= line.at.max()
+    grid = run("kmeans", mine, sweep=[SWEEP, "max_iter=1,9"], out=tmp_path / "out").runs[0].pooled["boundary"]
+    assert grid.ods == grid.at.max()
+    assert grid.threshold in (1, 2, 3, 4)
 
 
 def test_two_jobs_do_what_one_does(mine: Path, tmp_path: Path) -> None:
@@ -136,6 +158,8 @@ def test_settings_chosen_on_other_pictures(split: Path, tmp_path: Path) -> None:
     assert (bits.chosen, bits.chosen_at) == (pytest.approx(1), "n_clusters=2")
     assert found.chosen_on == "split-val"
     assert all(len(each.scores) == 2 for each in (*found.runs, *found.choosers))
+    drawn = found.table().rows[0].cells["boundary"]
+    assert (drawn.chosen, drawn.chosen_at) == (0.5, "n_clusters=2")
     without = run("kmeans", split, sweep=SWEEP, out=tmp_path / "out").table().rows[0].cells["covering"]
     assert without == dataclasses.replace(cell, chosen=None, chosen_at="")
 
@@ -182,6 +206,7 @@ def test_pictures_do_not_fill_the_memory(tmp_path: Path) -> None:
         ({"methods": ["kmeans", KMeans()]}, "kmeans is named twice"),
         ({"choose_on": "test"}, "choose_on is another split"),
         ({"choose_on": "val"}, "no split 'val'"),
+        ({"measures": "area"}, "measures are some of"),
         ({"jobs": 0}, "jobs is a whole number"),
         ({"dataset": []}, "the data set is empty"),
     ],
