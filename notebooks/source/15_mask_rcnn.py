@@ -45,7 +45,7 @@ from seglab.networks.detection import (
 from seglab.networks.recipes import mask_rcnn_nuclei as nuclei
 from seglab.networks.stages import DetectionStages, box_lines
 from seglab.networks.training import Training
-from seglab.panels import Lines
+from seglab.panels import Lines, Picture
 from seglab.widgets import step_through
 
 # %% [markdown]
@@ -81,18 +81,17 @@ def show_boxes(ax, image, boxes, title, texts=()):
     """Boxes (N, 4) over a picture, and a text at each."""
     draw_on(ax, Lines(title=title, lines=box_lines(boxes)), image=image)
     for (top, left, *_), text in zip(boxes.tolist(), texts, strict=False):
-        ax.text(left, top - 1, text, fontsize=8, color="black", backgroundcolor="#F0E442", va="bottom")
+        ax.text(left, top, text, fontsize=7, color="black", va="bottom",
+                bbox={"facecolor": "#F0E442", "edgecolor": "none", "pad": 0.8})
 
 
-image, one = pictures[1], found[1]
+image, one = pictures[1], found[1][found[1].scores > 0.3]
 names = [f"{recipe.CLASSES[k - 1]} {s:.2f}" for k, s in zip(one.classes.tolist(), one.scores.tolist(), strict=True)]
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.2))
-show_boxes(axes[0], image, one.boxes, f"{len(one)} detections", names)
-axes[1].imshow(one.pasted().float().sum(0), cmap="gray")
-axes[1].set_title("how many masks at a pixel")
-axes[2].imshow(overlay(one.instances() - 1, image).permute(1, 2, 0))
-axes[2].set_title("the surer has the pixel");
+show_boxes(axes[0], image, one.boxes, f"{len(one)} detections surer than 0.3", names)
+draw_on(axes[1], Picture(title="how many masks at a pixel", values=one.pasted().sum(0)))
+draw_on(axes[2], Picture(title="the surer has the pixel", values=overlay(one.instances() - 1, image).permute(1, 2, 0)))
 
 # %% [markdown]
 # ## The idea
@@ -221,7 +220,7 @@ def nms_by_hand(boxes, scores, threshold):
     return kept
 
 
-crowd = boxes.repeat(6, 1) + torch.randn(12, 4, generator=torch.Generator().manual_seed(1)) * 0.4
+crowd = boxes.repeat(6, 1) + torch.randn(12, 4, generator=torch.Generator().manual_seed(1)) * 0.25
 scores = torch.rand(12, generator=torch.Generator().manual_seed(2))
 kept = nms_by_hand(crowd, scores, 0.5)
 with plot.style():
@@ -379,8 +378,7 @@ with plot.style():
 show_boxes(axes[0], image, states[3].boxes[:60], "60 surest of the moved anchors")
 show_boxes(axes[1], image, states[4].boxes[:20], "20 surest that are left")
 show_boxes(axes[2], image, states[6].boxes, "classified, suppressed")
-axes[3].imshow(overlay(states[7].labels, image).permute(1, 2, 0))
-axes[3].set_title("masks");
+draw_on(axes[3], Picture(title="masks", values=overlay(states[7].labels, image).permute(1, 2, 0)))
 
 # %% [markdown]
 # ## Training, in front of you
@@ -394,19 +392,19 @@ training = Training(epochs=6, batch_size=4, lr=2e-3)
 state = training.fit(recipe.make_model(), recipe.loss, samples, progress=False)
 terms = [name for name in state.history[0] if name.startswith("loss/")]
 with plot.style():
-    figure, ax = plt.subplots(figsize=(6.5, 3))
+    figure, ax = plt.subplots(figsize=(7.5, 3))
 for name in terms:
     ax.plot([record["epoch"] for record in state.history], [record[name] for record in state.history],
             marker="o", label=name.removeprefix("loss/"))
 ax.set(title="the five losses", xlabel="epoch")
-ax.legend(ncol=2);
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %%
 young = state.model
 few = replace(young.settings, min_score=0.3)
 young.settings = few
 shown = [overlay(young.detect(picture).instances() - 1, picture) for picture in pictures]
-plot.show(*shown, cols=4, size=2.3, titles=["after 6 epochs on 48 pictures"] + [""] * 3)
+plot.show(*shown, cols=4, size=2.3, suptitle=f"after {state.epoch} epochs on {len(samples)} pictures")
 
 # %% [markdown]
 # The weights that this chapter loads come from the same recipe, and a longer training. What made them is stored beside
@@ -551,34 +549,31 @@ plot.show(*shown, size=4, titles=["Mask R-CNN trained on nuclei: coins", "staine
 #
 # ### 1. Two objects, one box
 #
-# Two bars that cross are two objects with nearly the same box. Suppression looks at boxes only, and takes one for a
-# copy of the other. The higher threshold lets both live, and with them every duplicate.
+# Two slanted bars side by side do not touch, yet their boxes are nearly one. Suppression looks at boxes only, and takes
+# one for a copy of the other. Suppose the network were perfect, and proposed exactly the two true boxes:
 
 # %%
 def bars(gap):
-    """Two bright bars of a class, side by side, `gap` rows apart: image (3, 96, 96) and instances."""
-    instances = torch.zeros(96, 96, dtype=torch.long)
-    row, col = torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")
+    """Instances (64, 64): two slanted bars, `gap` rows apart."""
+    instances = torch.zeros(64, 64, dtype=torch.long)
+    row, col = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
     for k, shift in ((1, -gap / 2), (2, gap / 2)):
-        along, across = (row - 48 - shift + col - 48) / 2**0.5, (row - 48 - shift - col + 48) / 2**0.5
-        instances[(along.abs() < 22) & (across.abs() < 7)] = k
+        along, across = (row - 32 - shift + col - 32) / 2**0.5, (row - 32 - shift - col + 32) / 2**0.5
+        instances[(along.abs() < 22) & (across.abs() < 3)] = k
     return instances
 
 
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(9, 3))
-for ax, gap in zip(axes, (40, 28, 21), strict=True):
-    truth = bars(gap)
-    own = boxes_of(truth)
-    alive = len(nms(own, torch.tensor([0.9, 0.8]), 0.5))
-    picture = overlay(truth - 1, torch.full((3, 96, 96), 0.5))
-    show_boxes(ax, picture, own, f"IoU of boxes {box_iou(own, own)[0, 1]:.2f}: {alive} left")
-    masks = instance_scores(truth, torch.where(truth == 2, 1, 0))
-print("the masks do not overlap at all")
+for ax, gap in zip(axes, (26, 16, 10), strict=True):
+    own = boxes_of(bars(gap))
+    alive = len(nms(own, torch.tensor([0.9, 0.8]), model.settings.detection_nms))
+    picture = overlay(bars(gap) - 1, torch.full((3, 64, 64), 0.5))
+    show_boxes(ax, picture, own, f"IoU of the boxes {box_iou(own, own)[0, 1]:.2f}: {alive} left")
 
 # %% [markdown]
 # Slanted objects in a crowd (nuclei in a tissue, cars on a parking lot from above) lose neighbors this way. Perfect
-# boxes do not help.
+# boxes do not help, and a higher threshold lets duplicates live.
 
 # %% [markdown]
 # ### 2. Sizes that no anchor has
@@ -603,7 +598,8 @@ with plot.style():
     figure, ax = plt.subplots(figsize=(6, 3))
 ax.semilogx(factors, values, marker="o", color="#0072B2")
 ax.set(title="AP at 0.5 by the size of the picture", xlabel="times as large", ylim=(0, 1))
-ax.set_xticks(factors, [str(f) for f in factors]);
+ax.set_xticks(factors, [str(f) for f in factors])
+ax.minorticks_off()
 
 # %% [markdown]
 # Convolutions are the same everywhere, but not at every *size*. Feature pyramids, which give each size a map of its
