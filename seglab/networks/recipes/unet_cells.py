@@ -159,9 +159,6 @@ def unsupervised(learned: Pairs, held_out: Pairs) -> dict[str, dict[str, float]]
     graphs = [Felzenszwalb(scale=k, sigma=sigma, min_size=200) for k in (30, 100, 300) for sigma in (1.0, 2.0, 3.0)]
     graph = max(graphs, key=lambda method: _of_segments(method, learned).rand)
     scores = asdict(_of_segments(graph, held_out))
-    out[f"Felzenszwalb, scale {graph.scale:g}, sigma {graph.sigma:g}"] = {
-        name: round(value, 4) for name, value in scores.items() if value is not None
-    }
     name = f"Felzenszwalb, scale {graph.scale:g}, sigma {graph.sigma:g}"
     out[name] = {key: round(value, 4) for key, value in scores.items() if value is not None}
     return out
