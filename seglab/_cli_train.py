@@ -60,5 +60,5 @@ def _train(args: argparse.Namespace) -> int:
         print(f"seglab: {error}", file=sys.stderr)
         return 1
     print(_table([(name, f"{value:.4g}") for name, value in scores.items()], ("score", "value")))
-    print(f"\nThe weights lie in {args.out / args.name}.safetensors.")
+    print(f"\nThe weights lie in {args.out}.")
     return 0

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ __all__ = ["Frames", "edge_layer", "fill_layer", "line_layer", "picture_png", "s
 SHARP = 480  # layers of smaller pictures are drawn enlarged, so that lines stay thin
 PANEL_INCHES = (3.6, 2.5)
 PANEL_DPI = 132
+PANEL_AXES = (0.17, 0.19, 0.79, 0.68)  # left, bottom, width, height, as parts of the panel
 _LINE = (0xF0, 0xE4, 0x42)
 
 
@@ -152,6 +153,15 @@ def _png(picture: Image.Image, **options: Any) -> bytes:
 
 
 # Frames
+
+
+class Sheets(Protocol):
+    """What an animated file is made of: so many pictures, each composed at a width."""
+
+    def __len__(self) -> int: ...
+
+    def compose(self, i: int, width: int) -> Image.Image:
+        """The i-th picture (RGB)."""
 
 
 class Frames:
@@ -284,7 +294,7 @@ class Slot:
                 ax.tick_params(pad=-2)
                 ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -5
             else:
-                ax = self.figure.add_axes((0.17, 0.19, 0.79, 0.68))
+                ax = self.figure.add_axes(PANEL_AXES)
             drawing.draw_on(ax, panel, bounds=bounds)
             self.canvas.draw()
         return _png(Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]))
@@ -349,12 +359,12 @@ def _quantized(frames: list[Image.Image], colors: int) -> list[Image.Image]:
     return [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
 
 
-def _frames(source: Trace | Frames) -> Frames:
-    return source if isinstance(source, Frames) else Frames(source)
+def _frames(source: Trace | Sheets) -> Sheets:
+    return Frames(source) if isinstance(source, Trace) else source
 
 
 def save_apng(
-    source: Trace | Frames, path: str | Path | None = None, *, seconds: float = 0.8, max_bytes: int = 400_000
+    source: Trace | Sheets, path: str | Path | None = None, *, seconds: float = 0.8, max_bytes: int = 400_000
 ) -> bytes:
     """The steps as an animated PNG that loops, small enough for a notebook; written where ``path`` is given.
 
@@ -374,7 +384,7 @@ def save_apng(
 
 
 def save_gif(
-    source: Trace | Frames, path: str | Path, *, seconds: float = 0.4, width: int = 480, max_frames: int = 60
+    source: Trace | Sheets, path: str | Path, *, seconds: float = 0.4, width: int = 480, max_frames: int = 60
 ) -> Path:
     """Write the steps as an animated GIF that loops.
 

@@ -5,6 +5,7 @@ print(results.table(published=True))
 """
 
 from seglab.benchmark.evaluation import Evaluation, evaluate
+from seglab.benchmark.people import PeopleScores, leave_one_out, people_on_bsds500
 from seglab.benchmark.pictures import FolderPicture, Picture, open_pictures
 from seglab.benchmark.pooling import Measured
 from seglab.benchmark.results import Results, Run, measured, published_rows
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluation",
     "FolderPicture",
     "Measured",
+    "PeopleScores",
     "Picture",
     "PictureScores",
     "Results",
@@ -30,8 +32,10 @@ __all__ = [
     "Table",
     "WorkerError",
     "evaluate",
+    "leave_one_out",
     "measured",
     "open_pictures",
+    "people_on_bsds500",
     "published_rows",
     "run",
     "settings",

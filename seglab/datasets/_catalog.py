@@ -30,6 +30,48 @@ SOURCES: dict[str, Source] = {
             "IEEE TPAMI 33(5):898-916, 2011. doi:10.1109/TPAMI.2010.161"
         ),
     ),
+    "membrane": Source(
+        name="membrane",
+        title="ISBI 2012 membranes",
+        about="30 slices of nerve cells in an electron microscope, 512×512, with the membranes between them",
+        folder="membrane",
+        url="https://github.com/zhixuhao/unet/archive/b45af4d458437d8281cc218a07fd4380818ece4a.zip",
+        inside="data/membrane",
+        checksums=_HERE / "membrane.sha256",
+        n_bytes=6_493_197,
+        terms="cite the challenge",
+        citation=(
+            "I. Arganda-Carreras et al. Crowdsourcing the creation of image segmentation algorithms for connectomics. "
+            "Frontiers in Neuroanatomy 9:142, 2015. doi:10.3389/fnana.2015.00142"
+        ),
+    ),
+    "nuclei": Source(
+        name="nuclei",
+        title="Data Science Bowl 2018 nuclei",
+        about="65 microscope pictures with 4,152 nuclei, a mask each (split here: 45 train, 20 test)",
+        folder="nuclei",
+        url="https://github.com/yuanqing811/DSB2018_stage1_test/archive/ee7c37eb666b7d697269149b6902f2ff3062dcd0.zip",
+        inside="stage1_test",
+        checksums=_HERE / "nuclei.sha256",
+        n_bytes=11_038_244,
+        terms="see BBBC038v1 of the Broad Bioimage Benchmark Collection",
+        citation=(
+            "J. C. Caicedo et al. Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl. Nature "
+            "Methods 16, 1247-1253, 2019. doi:10.1038/s41592-019-0612-7"
+        ),
+    ),
+    "horses": Source(
+        name="horses",
+        title="Weizmann horses",
+        about="327 photographs of a horse each, with its figure as a mask",
+        folder="weizmann_horses",
+        url="https://github.com/shenshutao/image_segmentation/archive/2653401d6ea617026895aac17059eb57e017abcb.zip",
+        inside="weizmann_horse_db",
+        checksums=_HERE / "horses.sha256",
+        n_bytes=14_641_737,
+        terms="research",
+        citation="E. Borenstein, S. Ullman. Class-specific, top-down segmentation. ECCV 2002.",
+    ),
     "squeezenet": Source(
         name="squeezenet",
         title="SqueezeNet v1.0, compressed",
@@ -104,7 +146,10 @@ def list_datasets(
     Examples
     --------
     >>> [info.name for info in list_datasets()]
-    ['bsds500', 'squeezenet']
+    ['bsds500', 'membrane', 'nuclei', 'horses', 'squeezenet']
+    ['bsds500', 'nuclei', 'squeezenet']
+    >>> list_datasets()[0].name
+    'bsds500'
     """
     return [_info(source, root, check, progress) for source in SOURCES.values()]
 

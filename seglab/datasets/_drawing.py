@@ -54,6 +54,11 @@ def _star(u: Tensor, v: Tensor, radius: float) -> Tensor:
     return (dy * (x - radius) - dx * y) / math.hypot(dx, dy)
 
 
+def _stick(u: Tensor, v: Tensor, radius: float) -> Tensor:
+    """Two pixels thin, however long."""
+    return torch.hypot((u.abs() - radius + 1).clamp(min=0), v) - 1
+
+
 SHAPES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "disk": _disk,
     "square": _square,
@@ -61,6 +66,7 @@ SHAPES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "triangle": _triangle,
     "star": _star,
     "ring": _ring,
+    "stick": _stick,
 }
 """The kinds of shapes: each a signed distance of pixels at (u, v) from its center, for a radius."""
 

@@ -117,7 +117,8 @@ class RegionGrowingState(State):
         """The step, and how much of the picture is taken."""
         share = self.n_taken / self.grown.regions.numel()
         what = "batch" if self.best_first else "wave"
-        return f"{what} {self.n_iter} · {len(self.grown.sizes)} regions · {share:.1%} of the pixels"
+        n = len(self.grown.sizes)
+        return f"{what} {self.n_iter} · {n} region{'s' if n != 1 else ''} · {share:.1%} of the pixels"
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
         """Seeds and the latest wave over the picture; when each pixel joined; how different the next ones are."""
@@ -386,7 +387,7 @@ def _difference_histogram(state: RegionGrowingState) -> tuple[Histogram, ...]:
     counts = torch.histc(apart.clamp(max=high), 40, 0, high)
     return (
         Histogram(
-            title="the frontier: how different from the region",
+            title="frontier: difference from region",
             edges=torch.linspace(0, high, 41),
             counts=counts,
             marks={"threshold": state.threshold},

@@ -23,6 +23,17 @@ from seglab.metrics.boundary import (
     thin_boundaries,
 )
 from seglab.metrics.contingency import ContingencyTable, contingency_table
+from seglab.metrics.instance import (
+    InstanceBenchmark,
+    InstanceScores,
+    PanopticQuality,
+    bowl_score,
+    instance_benchmark,
+    instance_scores,
+    mask_iou,
+    panoptic_quality,
+)
+from seglab.metrics.membrane import MembraneScores, cells_between, membrane_scores, membrane_sweep, thin_membranes
 from seglab.metrics.region import (
     adapted_rand_error,
     probabilistic_rand_index,
@@ -66,6 +77,10 @@ __all__ = [
     "BoundaryBenchmark",
     "BoundaryScores",
     "ContingencyTable",
+    "InstanceBenchmark",
+    "InstanceScores",
+    "MembraneScores",
+    "PanopticQuality",
     "RegionBenchmark",
     "RegionScores",
     "SegmentBenchmark",
@@ -81,6 +96,8 @@ __all__ = [
     "boundary_recall",
     "boundary_scores",
     "boundary_scores_of_contours",
+    "bowl_score",
+    "cells_between",
     "class_accuracy",
     "class_dice",
     "class_iou",
@@ -92,9 +109,15 @@ __all__ = [
     "format_official",
     "format_official_boundaries",
     "frequency_weighted_iou",
+    "instance_benchmark",
+    "instance_scores",
+    "mask_iou",
     "match_boundaries",
     "mean_accuracy",
     "mean_iou",
+    "membrane_scores",
+    "membrane_sweep",
+    "panoptic_quality",
     "pixel_accuracy",
     "probabilistic_rand_index",
     "rand_index",
@@ -111,6 +134,7 @@ __all__ = [
     "semantic_scores",
     "superpixel_scores",
     "thin_boundaries",
+    "thin_membranes",
     "undersegmentation_error",
     "variation_of_information",
 ]

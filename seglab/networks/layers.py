@@ -20,6 +20,7 @@ __all__ = [
     "bed_of_nails",
     "bilinear_kernel",
     "bilinear_unpool",
+    "conv_size",
     "crop_and_concatenate",
     "max_unpool",
     "nearest_unpool",
@@ -29,6 +30,30 @@ __all__ = [
     "transposed_by_scatter",
     "transposed_size",
 ]
+
+
+def conv_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+    """Give the side of a convolution's or a pooling's output: (size + 2p - k') // s + 1, k' = dilation · (k - 1) + 1.
+
+    Where the division leaves a rest, several sides have one output; `transposed_size` leads back to the least of them,
+    and ``output_padding`` to another.
+
+    Raises
+    ------
+    ValueError
+        A stride, dilation or padding is out of range, or the kernel is larger than the padded side.
+
+    Examples
+    --------
+    >>> conv_size(32, kernel=4, stride=2, padding=1), conv_size(33, kernel=4, stride=2, padding=1)
+    (16, 16)
+    """
+    if stride < 1 or dilation < 1 or padding < 0:
+        raise ValueError(f"stride and dilation must be at least 1, padding 0; got {stride}, {dilation}, {padding}")
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if room < 0:
+        raise ValueError(f"a side of {size} pixels is too small for a kernel of {dilation * (kernel - 1) + 1}")
+    return room // stride + 1
 
 
 def transposed_size(

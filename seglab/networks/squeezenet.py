@@ -35,6 +35,7 @@ __all__ = [
     "classify",
     "linear_to_conv",
     "load_squeezenet",
+    "normalize",
     "preprocess",
     "read_compressed",
     "to_fully_convolutional",
@@ -206,6 +207,11 @@ def preprocess(image: Any, *, short_side: int | None = 256, crop: int | None = 2
             raise ValueError(f"cannot cut {crop}×{crop} from {x.shape[2]}×{x.shape[3]}; give a larger short_side")
         top, left = ((side - crop) // 2 for side in x.shape[2:])
         x = x[..., top : top + crop, left : left + crop]
+    return normalize(x)
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Turn pictures (N, 3, H, W), RGB in [0, 1], into the network's BGR from 0 to 255, less the mean color."""
     return x.flip(1) * 255 - x.new_tensor(_MEAN_BGR)[:, None, None]
 
 

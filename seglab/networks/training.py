@@ -20,7 +20,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,13 +31,12 @@ from torch.utils.data import default_collate
 from tqdm.auto import tqdm
 
 from seglab.image import as_image
+from seglab.networks._running import Given, Loss, Run
 from seglab.panels import Curve, Panel
 from seglab.params import param, parameters
-from seglab.segmenter import Segmenter, State, Status, Trace, generator
+from seglab.segmenter import Segmenter, State, Status, Trace
 
 __all__ = ["Training", "TrainingState", "predict_labels"]
-
-Loss = Callable[[Any, Any], Any]
 _NOT_SCORES = ("epoch", "loss", "held_out_loss", "lr")
 
 
@@ -225,8 +223,8 @@ class Training:
         loss is not finite, `max_iter` after the last epoch. On a CPU the same seed gives the same weights to the bit,
         stopped and resumed or not; on a GPU as far as torch's operations are deterministic there.
         """
-        options = _Options(loss, train, held_out, augment, collate or default_collate, scores, watch, groups)
-        yield from self._run(model, options, torch.device(device), checkpoint, None)
+        given = Given(loss, train, held_out, augment, collate or default_collate, scores, watch, groups)
+        yield from self._run(model, given, torch.device(device), checkpoint, None)
 
     def fit(
         self, model: nn.Module, loss: Loss, train: Any, held_out: Any = None, *, progress: bool = True, **options: Any
@@ -241,7 +239,7 @@ class Training:
         """
         device, checkpoint = torch.device(options.pop("device", "cpu")), options.pop("checkpoint", None)
         collate = options.pop("collate", None) or default_collate
-        given = _Options(loss, train, held_out, collate=collate, **options)
+        given = Given(loss, train, held_out, collate=collate, **options)
         state: TrainingState | None = None
         try:
             with tqdm(total=0, desc="training", unit="batch", leave=False, disable=not progress) as bar:
@@ -303,97 +301,41 @@ class Training:
         return Segmenter.code(shown)
 
     def _run(
-        self, model: nn.Module, o: _Options, device: torch.device, checkpoint: str | os.PathLike | None, bar: Any
+        self, model: nn.Module, given: Given, device: torch.device, checkpoint: str | os.PathLike | None, bar: Any
     ) -> Iterator[TrainingState]:
         """The loop over epochs."""
-        self._check(o)
-        work = copy.deepcopy(model).to(device)
-        optimizer, schedule = self._optimizer(work, o)
+        run = Run(self, model, given, device)
         path = None if checkpoint is None else Path(checkpoint)
-        start = _State(work, optimizer, schedule)
-        state = TrainingState(network=model, weights=start.weights(), seen=_watched(work, o))
+        state = TrainingState(network=model, weights=run.weights(), seen=run.seen())
         if path is not None and path.exists():
-            state = start.load(path, self, state, o)
+            state = self._restored(run, state, run.load(path))
         if bar is not None:
-            batches = math.ceil(len(o.train) / self.batch_size)
-            bar.reset(self.epochs * batches)
-            bar.update(state.epoch * batches)
+            bar.reset(self.epochs * run.n_batches)
+            bar.update(state.epoch * run.n_batches)
         yield state
         while state.status is Status.RUNNING:
             began = time.perf_counter()
-            with _own_chance(self.seed, state.epoch, device):
-                record = self._epoch(work, o, optimizer, schedule, state.epoch, device, bar)
-                seen = _watched(work, o)
-            seconds = state.seconds + time.perf_counter() - began
-            state = self._next(state, record, start.weights(), seen, seconds)
+            record, seen = run.epoch(state.epoch, bar)
+            state = self._next(state, record, run.weights(), seen, state.seconds + time.perf_counter() - began)
             if path is not None:
-                start.save(path, self, state)
+                run.save(path, state)
             yield state
 
-    def _epoch(
-        self, model: nn.Module, o: _Options, optimizer: Any, schedule: Any, epoch: int, device: torch.device, bar: Any
-    ) -> dict[str, float]:
-        """Take every training sample once, then look at the held-out ones; return the epoch's record."""
-        draw = generator(_mix(self.seed, epoch))
-        order = torch.randperm(len(o.train), generator=draw).tolist()
-        record: dict[str, float] = {"epoch": epoch + 1}
-        lr = optimizer.param_groups[0]["lr"]
-        model.train()
-        sums = _Sums()
-        for i in range(0, len(order), self.batch_size):
-            samples = [o.train[j] for j in order[i : i + self.batch_size]]
-            samples = [o.augment(sample, draw) for sample in samples] if o.augment else samples
-            optimizer.zero_grad(set_to_none=True)
-            total = sums.add(self._loss(model, o, samples, device), len(samples))
-            total.backward()
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-            if bar is not None:
-                bar.update(1)
-        record |= sums.means("loss")
-        model.eval()
-        with torch.no_grad():
-            if o.held_out is not None:
-                record |= self._held_out(model, o, device)
-            record["lr"] = lr
-            if o.scores is not None:
-                record |= {name: float(value) for name, value in o.scores(model).items()}
-        return record
-
-    def _held_out(self, model: nn.Module, o: _Options, device: torch.device) -> dict[str, float]:
-        sums = _Sums()
-        for i in range(0, len(o.held_out), self.batch_size):
-            samples = [o.held_out[j] for j in range(i, min(i + self.batch_size, len(o.held_out)))]
-            sums.add(self._loss(model, o, samples, device), len(samples))
-        return sums.means("held_out_loss")
-
-    def _loss(self, model: nn.Module, o: _Options, samples: list, device: torch.device) -> Any:
-        batch = _moved(o.collate(samples), device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return o.loss(model, batch)
-
     def _next(
-        self,
-        state: TrainingState,
-        record: dict[str, float],
-        weights: dict[str, Tensor],
-        seen: Tensor | None,
-        seconds: float,
+        self, state: TrainingState, record: dict[str, float], weights: Mapping[str, Tensor], seen: Any, seconds: float
     ) -> TrainingState:
         """The state after an epoch; remembers the best, and says whether to go on."""
-        history = (*state.history, record)
+        n = state.epoch + 1
         finite = math.isfinite(record["loss"]) and math.isfinite(record.get("held_out_loss", 0.0))
         held_out, least = record.get("held_out_loss"), state.best.held_out_loss
         better = finite and (held_out is None or least is None or held_out < least)
         best = None if better else state.best
-        code = self._code(len(history), best) if finite else Status.DEGENERATE
         return dataclasses.replace(
             state,
-            n_iter=len(history),
-            code=code,
+            n_iter=n,
+            code=self._code(n, best) if finite else Status.DEGENERATE,
             weights=weights,
-            history=history,
+            history=(*state.history, record),
             seconds=seconds,
             seen=seen,
             earlier_best=best,
@@ -404,167 +346,25 @@ class Training:
         waited = 0 if best is None else epochs - best.epoch
         return Status.after(epochs, self.epochs, self.patience is not None and waited >= self.patience)
 
-    def _optimizer(self, model: nn.Module, o: _Options) -> tuple[Any, Any]:
-        found: Any = o.groups(model) if o.groups else [p for p in model.parameters() if p.requires_grad]
-        if not found:
-            raise ValueError("nothing is to be trained: no parameter of the model requires a gradient")
-        options: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay}
-        options |= {"momentum": self.momentum} if self.optimizer == "sgd" else {}
-        kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-        optimizer = kinds[self.optimizer](found, **options)
-        steps = self.epochs * math.ceil(len(o.train) / self.batch_size)
-        if self.schedule == "cosine":
-            return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        if self.schedule == "poly":
-            return optimizer, torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, power=0.9)
-        return optimizer, None
-
-    def _check(self, o: _Options) -> None:
-        if not len(o.train) or (o.held_out is not None and not len(o.held_out)):
-            raise ValueError("there are no samples: train and held_out must have at least one each")
-        if self.patience is not None and o.held_out is None:
-            raise ValueError("patience watches the held-out loss: give held_out, or leave patience=None")
-
-
-@torch.no_grad()
-def predict_labels(model: Any, image: Tensor) -> Tensor:
-    """The likeliest class (H, W) of each pixel of a picture (C, H, W), by a network that gives scores (1, K, H, W)."""
-    return model(image[None])[0].argmax(0)
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What a training is given, as in `Training.steps`."""
-
-    loss: Loss
-    train: Any
-    held_out: Any = None
-    augment: Any = None
-    collate: Any = default_collate
-    scores: Any = None
-    watch: Any = None
-    groups: Any = None
-
-
-class _Sums:
-    """Sums of losses over samples, on their device: nothing waits for it before the epoch's end."""
-
-    def __init__(self) -> None:
-        self.totals: dict[str, Tensor] = {}
-        self.n = 0
-
-    def add(self, loss: Any, n: int) -> Tensor:
-        """Add a batch of n samples; return the scalar to minimize."""
-        terms: dict[str, Tensor] = dict(loss) if isinstance(loss, Mapping) else {}
-        total = sum(terms.values()) if terms else loss
-        if not isinstance(total, Tensor) or total.ndim:
-            raise ValueError(f"loss(model, batch) must be a scalar tensor or a dict of them, got {type(loss).__name__}")
-        for name, value in {"": total, **terms}.items():
-            value = value.detach().double() * n
-            self.totals[name] = self.totals[name] + value if name in self.totals else value
-        self.n += n
-        return total
-
-    def means(self, name: str) -> dict[str, float]:
-        return {f"{name}/{term}" if term else name: float(x) / self.n for term, x in self.totals.items()}
-
-
-@dataclass
-class _State:
-    """What changes while training: written to a checkpoint, and read from one."""
-
-    model: nn.Module
-    optimizer: Any
-    schedule: Any
-
-    def weights(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-
-    def save(self, path: Path, training: Training, state: TrainingState) -> None:
-        best = state.earlier_best
-        content = {
-            "training": _identity(training),
-            "weights": state.weights,
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict() if self.schedule is not None else None,
-            "history": list(state.history),
-            "code": int(state.code),
-            "seconds": state.seconds,
-            "best": None if best is None else {"weights": best.weights, "n_iter": best.n_iter, "seconds": best.seconds},
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)  # the old one or the new one, never half of it
-
-    def load(self, path: Path, training: Training, state: TrainingState, o: _Options) -> TrainingState:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if content["training"] != _identity(training):
-            raise ValueError(f"{path} is of another training, {content['training']}; remove it, or name another file")
-        try:
-            self.model.load_state_dict(content["weights"])
-        except RuntimeError as error:
-            raise ValueError(f"{path} is of another network: {error}") from error
-        self.optimizer.load_state_dict(content["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(content["schedule"])
-        history = tuple(content["history"])
-        best = content["best"]
+    def _restored(self, run: Run, state: TrainingState, content: dict[str, Any]) -> TrainingState:
+        """The state that a checkpoint holds."""
+        history, best = tuple(content["history"]), content["best"]
         if best is not None:
             best = dataclasses.replace(state, **best, history=history[: best["n_iter"]], seen=None)
         degenerate = content["code"] == Status.DEGENERATE
         return dataclasses.replace(
             state,
             n_iter=len(history),
-            code=Status.DEGENERATE if degenerate else training._code(len(history), best),
-            weights=self.weights(),
+            code=Status.DEGENERATE if degenerate else self._code(len(history), best),
+            weights=run.weights(),
             history=history,
             seconds=content["seconds"],
-            seen=_watched(self.model, o),
+            seen=run.seen(),
             earlier_best=best,
         )
 
 
-def _identity(training: Training) -> str:
-    """What must be the same for a training to go on: all but how long, where the learning rate does not know that."""
-    kept = dataclasses.replace(training, patience=None)
-    return repr(dataclasses.replace(kept, epochs=1) if training.schedule == "constant" else kept)
-
-
-def _watched(model: nn.Module, o: _Options) -> Tensor | None:
-    if o.watch is None:
-        return None
-    with torch.no_grad():
-        return o.watch(model.eval()).detach()
-
-
-def _moved(batch: Any, device: torch.device) -> Any:
-    """The tensors of a batch on a device; what else there is stays."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, Mapping):
-        return {name: _moved(value, device) for name, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        items = [_moved(value, device) for value in batch]
-        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
-    return batch
-
-
-def _mix(seed: int, epoch: int) -> int:
-    return (seed * 1_000_003 + epoch) % 2**63
-
-
-@contextmanager
-def _own_chance(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own generators, which dropout and losses draw from, for an epoch; then put them back."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        own = _mix(seed, epoch) ^ 1 << 62  # not the numbers that shuffle the samples
-        torch.default_generator.manual_seed(own)
-        if cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(own)
-        yield
+@torch.no_grad()
+def predict_labels(model: Any, image: Tensor) -> Tensor:
+    """The likeliest class (H, W) of each pixel of a picture (C, H, W), by a network that gives scores (1, K, H, W)."""
+    return model(image[None])[0].argmax(0)

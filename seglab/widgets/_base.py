@@ -1,4 +1,4 @@
-"""What the three widgets share: their look, their fallback where there is no kernel, and errors that are seen."""
+"""What the widgets share: their look, their fallback where there is no kernel, and errors that are seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Shared by the three widgets; each widget's module is this file followed by its own.
+// Shared by the widgets; each widget's module is this file followed by its own.
 
 const h = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);

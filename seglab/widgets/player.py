@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,8 @@ import traitlets
 from seglab import animation, plot
 from seglab.image import as_image
 from seglab.segmenter import Segmenter, State, Trace
-from seglab.widgets._base import CSS, Widget, front, shrink, shrunk_note
+from seglab.widgets._base import Widget, front, shrink, shrunk_note
+from seglab.widgets._page import data_url, write_page
 
 __all__ = ["Player", "step_through"]
 
@@ -116,27 +114,17 @@ class Player(Widget):
         state = {name: state[name] for name in _STATIC if name in state}
         for name in ("texts", "steps", "objective"):
             state[name] = [state[name][i] for i in chosen]
-        state |= {"base": _data_url(self.base), "n_frames": len(chosen), "index": 0, "playing": False}
+        state |= {"base": data_url(self.base), "n_frames": len(chosen), "index": 0, "playing": False}
         kept = [
             {
                 "layers": {
-                    name: _data_url(getattr(self.frames, name)(i)) for name in ("fill", "mean", "edges", "lines")
+                    name: data_url(getattr(self.frames, name)(i)) for name in ("fill", "mean", "edges", "lines")
                 },
-                "panels": [
-                    [t, _data_url(p)] for t, p in zip(self.frames.titles(i), self.frames.panels(i), strict=True)
-                ],
+                "panels": [[t, data_url(p)] for t, p in zip(self.frames.titles(i), self.frames.panels(i), strict=True)],
             }
             for i in chosen
         ]
-        page = _PAGE.format(
-            title=html.escape(self.title),
-            css=CSS,
-            module=front("player").replace("export default { render };", ""),
-            data=json.dumps({"state": state, "frames": kept}).replace("</", "<\\/"),
-        )
-        path = Path(path)
-        path.write_text(page, encoding="utf-8")
-        return path
+        return write_page(path, "player", state, kept)
 
     def __repr__(self) -> str:
         return f"<Player of {self.trace.method.code()}: {self.n_frames} states, at {self.index + 1}>"
@@ -146,38 +134,6 @@ _STATIC = (
     *("title", "show", "alpha", "error", "note", "interval", "width", "height"),
     *("texts", "steps", "objective", "objective_name"),
 )
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>body {{ margin: 12px; }}
-{css}</style></head>
-<body><main id="player"></main><script type="application/json" id="data">{data}</script>
-<script type="module">
-{module}
-const {{ state, frames }} = JSON.parse(document.getElementById("data").textContent);
-const heard = {{}};
-const tell = (event, ...more) => (heard[event] || []).forEach((what) => what(...more));
-const model = {{
-  get: (key) => state[key],
-  set: (key, value) => {{ if (state[key] !== value) {{ state[key] = value; tell("change:" + key); }} }},
-  save_changes: () => {{}},
-  on: (event, what) => (heard[event] = heard[event] || []).push(what),
-  off: () => {{}},
-  send: ({{ index, layers, panels }}) => queueMicrotask(() => {{
-    const frame = frames[index];
-    tell("msg:custom", {{ kind: "layers", index, names: layers }}, layers.map((name) => frame.layers[name]));
-    const column = (k) => frame.panels.map((panel) => panel[k]);
-    if (panels) tell("msg:custom", {{ kind: "panels", index, names: column(0) }}, column(1));
-    tell("msg:custom", {{ kind: "done", index }}, []);
-  }}),
-}};
-render({{ model, el: document.getElementById("player") }});
-</script></body></html>
-"""
-
-
-def _data_url(png: bytes | None) -> str | None:
-    return None if png is None else "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def _finite(value: float | None) -> float | None:

@@ -57,6 +57,13 @@ NOTEBOOKS = {
         "        {'scene': scene.image, 'other': datasets.shapes(height=90, width=120, seed=1).image},\n"
         "        {'scene': scene.instances})",
     ],
+    "cuts": [
+        SCENE,
+        "from seglab.methods import SLIC\nfrom seglab.region_graph import merge_hierarchical\n"
+        "from seglab.widgets import explore_cuts\nsuperpixels = SLIC(n_segments=80).segment(scene.image).labels\n"
+        "tree = merge_hierarchical(superpixels, scene.image, 'boundary')\n"
+        "explore_cuts(tree, scene.image, scene.instances, thresholds=9, title='a map')",
+    ],
 }
 
 

@@ -522,7 +522,7 @@ def test_panels_show_frontier_seeds_and_differences() -> None:
     assert lines.points.tolist() == [[2, 2]]
     assert picture.values[2].tolist() == [-1, 1, 0, 1, -1, -1]
     assert histogram.counts.sum() == len(states[1].grown.queue)
-    assert states[1].describe() == "wave 1 · 1 regions · 13.9% of the pixels"
+    assert states[1].describe() == "wave 1 · 1 region · 13.9% of the pixels"
     assert states[-1].status is Status.CONVERGED
 
 

@@ -45,6 +45,30 @@ def test_transposed_is_the_adjoint(form):
     torch.testing.assert_close((y * other).sum(), (x * form(other, weight, stride=2)).sum())
 
 
+@pytest.mark.parametrize("size", range(5, 12))
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_sizes_there_and_back(size, kernel, stride, padding, dilation):
+    x, weight = draw(1, 1, size, size), draw(1, 1, kernel, kernel)
+    if dilation * (kernel - 1) + 1 > size + 2 * padding:
+        with pytest.raises(ValueError, match=f"a side of {size} pixels is too small for a kernel of"):
+            layers.conv_size(size, kernel, stride, padding, dilation)
+        return
+    small = layers.conv_size(size, kernel, stride, padding, dilation)
+    assert small == F.conv2d(x, weight, stride=stride, padding=padding, dilation=dilation).shape[-1]
+    rest = (size + 2 * padding - dilation * (kernel - 1) - 1) % stride
+    assert layers.transposed_size(small, kernel, stride, padding, rest, dilation) == size
+
+
+def test_sizes_out_of_range():
+    for wrong in ({"stride": 0}, {"dilation": 0}, {"padding": -1}):
+        for size in (layers.conv_size, layers.transposed_size):
+            with pytest.raises(ValueError, match="stride and dilation must be at least 1, padding 0; got"):
+                size(8, 3, **wrong)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_wrong_inputs(form):
     with pytest.raises(ValueError, match="expected x"):
@@ -100,6 +124,13 @@ def test_unpooling():
         layers.max_unpool(pooled, switches[:, :1], (6, 8))
 
 
+def test_of_equal_values_the_first_is_the_maximum():
+    flat = torch.ones(1, 1, 4, 4)
+    pooled, switches = F.max_pool2d(flat, 2, return_indices=True)
+    assert switches.flatten().tolist() == [0, 2, 8, 10]
+    assert torch.equal(layers.max_unpool(pooled, switches, (4, 4)), layers.bed_of_nails(pooled))
+
+
 def test_crop_and_concatenate():
     skip, x = draw(1, 1, 6, 7), draw(1, 2, 2, 4)
     joined = layers.crop_and_concatenate(skip, x)
@@ -148,6 +179,22 @@ def test_receptive_field_refuses():
         layers.receptive_field([nn.Conv2d(1, 1, 3, padding="same")], 4)
     with pytest.raises(ValueError, match="sides differ"):
         layers.receptive_field([nn.Conv2d(1, 1, (1, 3))], 4)
+
+
+@pytest.mark.gpu
+def test_devices_agree():
+    x, weight = draw(2, 4, 6, 7).float(), draw(4, 2, 3, 3).float()
+    for form in FORMS:
+        there = form(x.cuda(), weight.cuda(), stride=2, padding=1, output_padding=1, groups=2)
+        assert there.device.type == "cuda"
+        here = form(x, weight, stride=2, padding=1, output_padding=1, groups=2)
+        torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-4)
+    for form in (layers.nearest_unpool, layers.bilinear_unpool, layers.bed_of_nails):
+        torch.testing.assert_close(form(x.cuda()).cpu(), form(x), rtol=0, atol=1e-6)
+    pooled, switches = F.max_pool2d(x, 2, return_indices=True)
+    assert torch.equal(
+        layers.max_unpool(pooled.cuda(), switches.cuda(), (6, 7)).cpu(), layers.max_unpool(pooled, switches, (6, 7))
+    )
 
 
 def test_examples():

@@ -403,3 +403,10 @@ def test_on_a_gpu():
     moved = state.to("cpu")
     assert isinstance(moved, TrainingState)
     assert moved.model(BLANK[None]).shape == (1, 2, 8, 12)
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"model\.pt is no checkpoint"):
+        Training().fit(network(), loss, samples(), checkpoint=path, progress=False)

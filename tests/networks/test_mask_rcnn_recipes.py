@@ -1,0 +1,110 @@
+"""The recipes that train Mask R-CNN: their samples, their scores, the committed weights, and what does not learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import label
+
+from seglab.datasets import Nuclei
+from seglab.networks.recipes import mask_rcnn_nuclei, mask_rcnn_shapes
+from seglab.networks.weights import load_weights, weights_info
+
+
+def blobs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Twelve bright disks on a dark ground, two of which touch: (1, 200, 260) and their instances."""
+    rng = np.random.default_rng(seed)
+    row, col = np.mgrid[:200, :260]
+    labels = np.zeros((200, 260), np.int64)
+    places = [(30 + 60 * (k // 4), 35 + 60 * (k % 4)) for k in range(12)]
+    places[1] = (30, 35 + 26)  # beside the first
+    for k, (y, x) in enumerate(places, 1):
+        labels[(row - y) ** 2 + (col - x) ** 2 < 14**2] = k
+    gray = 0.1 + 0.5 * (labels > 0) + 0.02 * rng.standard_normal(labels.shape)
+    return torch.from_numpy(gray)[None].float().clamp(0, 1), torch.from_numpy(labels)
+
+
+class Picture:
+    def __init__(self) -> None:
+        self.image, self.instances = blobs()
+
+
+def test_samples_of_shapes_are_what_the_losses_take() -> None:
+    for seed in range(4):
+        scene = mask_rcnn_shapes.make_scene(seed)
+        image, instances, classes = mask_rcnn_shapes.to_sample(scene)
+        assert image.shape == (3, 64, 64)
+        assert torch.equal(torch.cat([torch.zeros(1).long(), classes])[instances], scene.semantic)
+
+
+def test_crops_keep_picture_and_instances_together() -> None:
+    sample = mask_rcnn_nuclei.to_sample(Picture())
+    assert sample[0].shape == (1, 394, 512)
+    draw, counts = torch.Generator().manual_seed(0), []
+    for _ in range(20):
+        image, instances, classes = mask_rcnn_nuclei.crop(sample, draw)
+        assert image.shape == (1, 96, 96)
+        assert instances.shape == (96, 96)
+        bright = image[0] > image[0].max() / 3
+        inside = instances > 0
+        counts.append(len(instances.unique()) - 1)
+        assert not inside.any() or (bright == inside).float().mean() > 0.97
+        sizes = torch.bincount(instances.flatten(), minlength=401)[1:]
+        assert torch.equal(classes > 0, sizes >= 16)
+    assert max(counts) >= 2
+    assert np.mean([n > 0 for n in counts]) > 0.7
+
+
+def test_small_pictures_are_padded() -> None:
+    sample = torch.rand(1, 40, 300), torch.zeros(40, 300, dtype=torch.int64), torch.ones(5, dtype=torch.int64)
+    for seed in range(5):
+        image, instances, _ = mask_rcnn_nuclei.crop(sample, torch.Generator().manual_seed(seed))
+        assert (image.shape, instances.shape) == ((1, 96, 96), (96, 96))
+
+
+def test_without_learning_finds_disks_and_cuts_those_that_touch() -> None:
+    image, _ = blobs()
+    whole = mask_rcnn_nuclei.without_learning(image)
+    assert whole.max() == 11
+    assert np.array_equal(whole.numpy() > 0, label(whole.numpy() > 0)[0] > 0)
+    cut = mask_rcnn_nuclei.without_learning(image, apart=0.5)
+    assert cut.max() == 12
+    scores = mask_rcnn_nuclei.evaluate_without_learning([Picture()], [Picture()])  # type: ignore[list-item]
+    assert scores["apart"] > 0
+    assert scores["AP50"] == 1
+    assert mask_rcnn_nuclei.without_learning(image, min_size=10_000).max() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [mask_rcnn_shapes, mask_rcnn_nuclei])
+def test_a_recipe_writes_weights_that_load(recipe, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(mask_rcnn_shapes, "N_TRAIN", 4)
+    monkeypatch.setattr(mask_rcnn_shapes, "N_HELD_OUT", 2)
+    monkeypatch.setattr(mask_rcnn_nuclei, "Nuclei", lambda split: [Picture(), Picture()])
+    scores = recipe.train(tmp_path, epochs=1, device="cpu", seed=0)
+    model = load_weights(recipe.make_model(), tmp_path / recipe.NAME)
+    info = weights_info(tmp_path / recipe.NAME)
+    assert info["scores"] == scores
+    assert info["command"].startswith(f"seglab train {recipe.NAME} --epochs 1")
+    assert {"AP", "AP50", "AP75"} <= set(scores)
+    assert info["bytes"] < 5_000_000
+    assert not model.training
+
+
+def test_the_committed_weights_find_shapes() -> None:
+    model = load_weights(mask_rcnn_shapes.make_model(), mask_rcnn_shapes.NAME)
+    samples = [mask_rcnn_shapes.to_sample(mask_rcnn_shapes.make_scene(100_000 + k)) for k in range(12)]
+    assert mask_rcnn_shapes.evaluate(model, samples).at(0.5) > 0.7
+    assert weights_info(mask_rcnn_shapes.NAME)["scores"]["AP50"] > 0.7
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_committed_weights_find_nuclei_better_than_what_does_not_learn(seglab_data) -> None:
+    model = load_weights(mask_rcnn_nuclei.make_model(), mask_rcnn_nuclei.NAME)
+    info = weights_info(mask_rcnn_nuclei.NAME)
+    scores = mask_rcnn_nuclei.evaluate(model, Nuclei("test", seglab_data))
+    for name, value in info["scores"].items():
+        assert scores[name] == pytest.approx(value, abs=0.01)  # float16
+    assert scores["AP"] > info["without_learning"]["AP"] + 0.05
