@@ -138,7 +138,7 @@ def measure(row: Row, pictures: BSDS500) -> dict[str, Any]:
         scores.append([score(picture.segmentations, labels, measures=["region"]) for labels in row(picture.image)])
     result = pool([pooled(each) for each in scores])
     found: dict[str, Any] = {
-        short: [round(float(x), 4) for x in (result[name].ods, result[name].ois)]
+        short: [round(float(x), 4) for x in (result[name].ods, result[name].ois) if x is not None]
         for name, short in (("covering", "SC"), ("rand", "PRI"), ("information", "VI"))
     }
     found["SC at each setting"] = [round(float(x), 4) for x in result["covering"].at]
