@@ -112,7 +112,7 @@ table({"shifted": all_of(person, shifted), "split": all_of(person, split), "the 
 # | boundary F | $2PQ / (P + Q)$ | boundary pixels that are in a pair |
 # | segment F, AP | the same, of whole segments with IoU > 0.5 | segments as detections |
 #
-# | symbol | in the code | meaning |
+# | symbol | in `seglab` | meaning |
 # |---|---|---|
 # | $n_{rs}$ | `counts` | pixels with label $r$ of the person and $s$ of the machine |
 # | $n_r$, $n_s$ | `sizes_true`, `sizes_pred` | sizes of segments |
@@ -202,13 +202,19 @@ assert math.isclose(information, left_open(person, split) + left_open(split, per
 assert math.isclose(information, metrics.variation_of_information(person, split), abs_tol=1e-9)
 
 # %% [markdown]
-# **Boundaries.** A pixel is on the boundary if its right or lower neighbor is another's. Now forget the regions, and
-# compare two drawings: a machine's boundary pixel and a person's are a *pair* if they are no more than a tolerance
-# apart, 0.0075 of the picture's diagonal, which is 4.3 pixels on Berkeley's photographs. **Each pixel is in one pair at
-# most.** As many pairs as can be: a puzzle for which one tries, and if stuck asks others to move over.
+# **Boundaries.** A pixel is on the boundary if a neighbor to its right or below is another's. Now forget the regions,
+# and compare two drawings:
 
 # %%
 mine, hers = (boundaries(torch.from_numpy(x), mode="bsds").numpy() for x in (shifted, person))
+plot.show(hers, mine, titles=["the person's boundary", "that of shifted"], size=2.6);
+
+# %% [markdown]
+# A pixel of the machine's and one of the person's can be a *pair* if they are no more than a tolerance apart, 0.0075 of
+# the picture's diagonal: 4.3 pixels on Berkeley's photographs. **Each pixel is in one pair at most.** As many pairs as
+# can be: a puzzle at which one tries, and if stuck, asks others to move over.
+
+# %%
 points, marks = np.argwhere(mine), np.argwhere(hers)
 reach = 0.2 * math.hypot(4, 4)  # the picture is tiny, so the tolerance is large: 1.13 pixels
 near = np.linalg.norm(points[:, None] - marks[None], axis=-1) <= reach
@@ -393,6 +399,7 @@ with plot.style():
     plot.curves(thresholds, {**dict(zip(names, covering_at, strict=True)), "mean": mean}, x_label="threshold",
                 y_label="covering", title="One threshold for all, or one for each", ax=ax,
                 marks={"ODS": thresholds[mean.argmax()]})
+    ax.legend(loc="lower right", ncols=3)
 print(f"ODS {ods:.4f} at {thresholds[mean.argmax()]:.2f}")
 print(f"OIS {ois:.4f} at " + ", ".join(f"{thresholds[k]:.2f}" for k in covering_at.argmax(1)))
 
@@ -425,6 +432,25 @@ for name, scores in boundaries_of.items():
           f"{int(scores.total_pred[at]):5} of the map's")
 print(f"mean F {np.mean([s.f[at] for s in boundaries_of.values()]):.3f}, F of pooled counts {result.f_at[at]:.3f}\n")
 print(result)
+
+# %% [markdown]
+# The same as a curve, the best-known figure of the field. Raising the threshold trades recall for precision. Along a
+# gray line F is the same; ODS is where the curve comes to the highest one, and AP is the area below the curve.
+
+# %%
+with plot.style():
+    figure, ax = plt.subplots(figsize=(6.5, 4))
+    x = np.linspace(0.01, 1, 200)
+    for level in (0.3, 0.5, 0.7, 0.9):
+        y = level * x / np.where(2 * x > level, 2 * x - level, np.nan)  # 2xy / (x + y) = level
+        ax.plot(x[y <= 1], y[y <= 1], color="#BBBBBB", linewidth=1)
+    for name, scores in boundaries_of.items():
+        drawn = scores.total_pred > 0
+        ax.plot(scores.recall[drawn], scores.precision[drawn], linewidth=1, linestyle="--", label=name)
+    ax.plot(result.recall_at, result.precision_at, color="black", label="pooled")
+    ax.plot(result.recall, result.precision, "ko", label=f"ODS, F {result.ods:.2f}")
+    ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Boundaries of three pictures")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %% [markdown]
 # PRI and VI, in the same program, are plain means over people, then over pictures. And each measure takes its own best

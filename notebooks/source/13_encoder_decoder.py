@@ -37,9 +37,10 @@ from torch.nn import functional as F
 
 from seglab import datasets
 from seglab.exercises import check
-from seglab.metrics import boundary_band, confusion, mean_iou, semantic_scores
-from seglab.networks import Hourglass, SegNet, Training, Unpool, conv_size, layers, receptive_field, transposed_size
-from seglab.networks import weights_info
+from seglab.metrics import boundary_band, confusion, semantic_scores
+from seglab.networks import (
+    Hourglass, SegNet, Training, Unpool, conv_size, layers, receptive_field, transposed_size, weights_info
+)
 from seglab.networks.recipes.hourglass_shapes import CLASSES, flat_grid, loss_of, scores_of
 from seglab.widgets import step_through
 
@@ -67,8 +68,8 @@ plot.show(line, half[0, 0], quarter[0, 0], titles=["8×8", "pooled", "pooled twi
 
 # %%
 with torch.no_grad():
-    labels = trained["transposed 4×4, skips"](image[None])[0].argmax(0)
-plot.show(image, labels, titles=["a scene", "transposed 4×4, skips"], size=2.4)
+    labels = trained["switches, skips"](image[None])[0].argmax(0)
+plot.show(image, labels, titles=["a scene", "switches, skips"], size=2.4)
 print(semantic_scores(confusion(truth, labels, n_classes=3), CLASSES))
 
 # %% [markdown]
@@ -344,7 +345,7 @@ with torch.no_grad():
     pooled, places = F.max_pool2d(first, 2, return_indices=True)
     put_back = Unpool("switches")(pooled, places)
 channel = int(first.flatten(2).std(2).argmax())
-corner = places // 48 % 2 * 2 + places % 2  # 0 top left, 1 top right, 2 bottom left, 3 bottom right
+corner = places // image.shape[2] % 2 * 2 + places % 2  # 0 top left, 1 top right, 2 bottom left, 3 bottom right
 plot.show(image, first[0, channel], put_back[0, channel], corner[0, channel], size=2.4,
           titles=["the scene", "a channel", "maxima, put back", "where in its block"], overlay=False);
 
@@ -365,9 +366,8 @@ plot.curves(range(1, 13), histories, x_label="epoch", y_label="mean IoU", title=
 # %% [markdown]
 # ## The parameters
 #
-# Which inverse of pooling, and skips or not: nine networks, each from three seeds, on the same scenes. They had the same
-# time, the same first weights (but for what a transposed convolution has of its own), and are scored on scenes that
-# they have not seen. Training them takes some minutes, so the scores come with the weights:
+# Which inverse of pooling, and skips or not: eight networks, each from three seeds. All saw the same scenes as often, and
+# are scored on scenes that none has seen. That takes some minutes, so the scores come with the weights:
 
 # %%
 info = weights_info("hourglass_shapes")
@@ -378,11 +378,11 @@ for kind, scores in info["scores"].items():
     print(f"{kind:32}" + "".join(f"{scores[name]['mean']:9.3f} ± {scores[name]['spread']:.3f}" for name in names))
 
 # %% [markdown]
-# *In the band* counts only the pixels at most two from a boundary. Most pixels lie deep inside something, where all
+# *In the band* counts only the pixels right beside a boundary. Most pixels lie deep inside something, where all
 # networks are right; a score of all pixels hides what we want to know. (*grid* comes below.)
 
 # %%
-band = boundary_band(truth, 2)
+band = boundary_band(truth, 1)
 plot.show(image, truth, band, titles=["a scene", "the truth", "the band"], size=2.2)
 scored = info["scores"]
 with plot.style():
@@ -452,7 +452,7 @@ for name, more in choices.items():
     with torch.no_grad():
         boards.append(model(even)[0, 0, 24:40, 24:40])
     print(f"{name:15} grid {flat_grid(model):.4f}")
-plot.show(*boards, titles=list(choices), size=2, annotate=False);
+plot.show(*boards, titles=list(choices), size=2, annotate=False)
 
 # %% [markdown]
 # Even the 4×4 kernel shows a grid with random weights: its four sub-kernels differ. It *can* learn not to, and a
@@ -736,10 +736,9 @@ with check("13.5 the IoU of a data set"):
 def levels_to_see(n):
     """The least number of levels, from 0."""
     ### BEGIN SOLUTION
-    field, jump, levels = 3, 1, 0  # the last convolution alone; each level: 2·jump of its own, jump of the pooling
-    before = 1
-    while before + 2 * jump < n:
-        before += 2 * jump + jump
+    field, jump, levels = 1, 1, 0
+    while field + 2 * jump < n:  # with the last convolution
+        field += 2 * jump + jump  # a level's convolution, and its pooling
         jump *= 2
         levels += 1
     return levels

@@ -1,5 +1,7 @@
 """The methods, one file each; importing the package registers them all."""
 
+from seglab.methods.backprop_segmentation import BackpropSegmentation, BackpropSegmentationState
+from seglab.methods.deep_superpixel_cut import DeepSuperpixelCut, DeepSuperpixelCutState
 from seglab.methods.felzenszwalb import Felzenszwalb, FelzenszwalbState
 from seglab.methods.gmm import GaussianMixture, GaussianMixtureState
 from seglab.methods.kmeans import KMeans, KMeansState
@@ -14,7 +16,11 @@ from seglab.methods.thresholding import Thresholding, ThresholdingState
 
 __all__ = [
     "SLIC",
+    "BackpropSegmentation",
+    "BackpropSegmentationState",
     "ComponentCurve",
+    "DeepSuperpixelCut",
+    "DeepSuperpixelCutState",
     "Felzenszwalb",
     "FelzenszwalbState",
     "GaussianMixture",

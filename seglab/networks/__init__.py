@@ -1,5 +1,6 @@
 """Torch modules for segmentation, and what they are made of."""
 
+from seglab.networks.clustering import cluster_network
 from seglab.networks.fcn import FCN, class_activation, pixel_loss, sliding_scores, to_pixels
 from seglab.networks.hourglass import UNPOOLINGS, Hourglass, Unpool
 from seglab.networks.layers import (
@@ -28,6 +29,7 @@ from seglab.networks.squeezenet import (
     preprocess,
     to_fully_convolutional,
 )
+from seglab.networks.superae import SuperAE, deep_features, smoothed, superae_loss
 from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Training, TrainingState, predict_labels
 from seglab.networks.unet import UNet, border_weights, predict_tiled
@@ -40,6 +42,7 @@ __all__ = [
     "ReceptiveField",
     "SegNet",
     "SqueezeNet",
+    "SuperAE",
     "TextureNet",
     "Training",
     "TrainingState",
@@ -52,8 +55,10 @@ __all__ = [
     "class_activation",
     "class_names",
     "classify",
+    "cluster_network",
     "conv_size",
     "crop_and_concatenate",
+    "deep_features",
     "linear_to_conv",
     "list_weights",
     "load_squeezenet",
@@ -69,6 +74,8 @@ __all__ = [
     "receptive_field",
     "save_weights",
     "sliding_scores",
+    "smoothed",
+    "superae_loss",
     "to_fully_convolutional",
     "to_pixels",
     "transposed_by_convolution",

@@ -8,6 +8,7 @@ import scipy.io
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
@@ -16,6 +17,7 @@ from skimage.morphology import thin
 
 from seglab.kernels import _matching_loops as loops
 from seglab.labels import boundaries
+from seglab.metrics import boundary
 from seglab.metrics.berkeley import read_ground_truth, read_segs, read_ucm2
 from seglab.metrics.boundary import (
     BoundaryScores,
@@ -25,6 +27,7 @@ from seglab.metrics.boundary import (
     boundary_scores_of_contours,
     format_official_boundaries,
     match_boundaries,
+    thin_boundaries,
 )
 
 COUNTS = ("matched_true", "total_true", "matched_pred", "total_pred")
@@ -198,6 +201,28 @@ def test_a_wider_tolerance_never_loses_pairs() -> None:
     found = [boundary_scores([one], [other], tolerance=t).matched_true[0] for t in np.linspace(0, 0.2, 9)]
     assert found == sorted(found)
     assert found[0] < found[-1]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_thinning_is_scikit_images(share: float) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (1, 9), (9, 1), (2, 2), (17, 23), (40, 31)):
+        edges = rng.random(shape) < share
+        np.testing.assert_array_equal(thin_boundaries(edges), thin(edges))
+    smooth = gaussian_filter(rng.random((60, 70)), 3)  # thick lines too, which take several rounds
+    edges = smooth > np.quantile(smooth, 1 - share)
+    np.testing.assert_array_equal(thin_boundaries(edges), thin(edges))
+
+
+def test_heights_between_which_nothing_lies_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, real = [], boundary.match_boundaries
+    monkeypatch.setattr(boundary, "match_boundaries", lambda *a, **k: calls.append(1) or real(*a, **k))
+    contours = np.where(cells(0) % 2, 0.5, 0.0)
+    found = boundary_scores_of_contours([cells(1)], contours, [0.1, 0.9, 0.2, 0.5, 0.6])
+    assert len(calls) == 2
+    each = [boundary_scores_of_contours([cells(1)], contours, [t]) for t in found.thresholds]
+    for name in COUNTS:
+        np.testing.assert_array_equal(getattr(found, name), np.concatenate([getattr(one, name) for one in each]))
 
 
 def test_contours_are_cut_where_they_are_at_least_so_high() -> None:
@@ -432,5 +457,5 @@ def test_truths_of_the_files_are_thinned_boundaries(seglab_data: Path) -> None:
     for path in sorted((bench / "groundTruth").glob("*.mat")):
         people = scipy.io.loadmat(path)["groundTruth"][0]
         drawn = [np.asarray(person["Boundaries"][0, 0], bool) for person in people]
-        for boundary, labels in zip(drawn, read_ground_truth(path), strict=True):
-            np.testing.assert_array_equal(boundary, thin(boundaries(labels, "bsds").numpy()))
+        for own, labels in zip(drawn, read_ground_truth(path), strict=True):
+            np.testing.assert_array_equal(own, thin(boundaries(labels, "bsds").numpy()))

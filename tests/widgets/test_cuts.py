@@ -18,7 +18,7 @@ from seglab.metrics import (
     variation_of_information,
 )
 from seglab.widgets import CutExplorer, explore_cuts
-from seglab.widgets.cuts import ALONE, MATCHED, MISSED, spread_cuts
+from seglab.widgets.cuts import ALONE, MATCHED, MISSED, _pairs_layer, spread_cuts
 
 
 @pytest.fixture
@@ -102,6 +102,14 @@ def test_pairs_show_what_matches_what_does_not_and_what_is_missed(widget, tree):
     assert columns(3) == {9: MISSED, 19: MISSED}
 
 
+def test_pixels_of_a_pair_may_be_apart_and_people_who_are_matched_are_not_drawn():
+    person, edge = np.zeros((2, 300, 400), bool)  # the tolerance is 3.75 pixels
+    person[:, 100] = edge[:, 103] = True
+    layer = np.asarray(Image.open(io.BytesIO(_pairs_layer([person], edge))).convert("RGBA"))
+    assert np.flatnonzero(layer[150, :, 3]).tolist() == [103]
+    assert tuple(layer[150, 103, :3]) == MATCHED
+
+
 def test_an_error_in_a_frame_is_seen(widget, sent, monkeypatch):
     monkeypatch.setattr(widget, "layer", lambda name, i: 1 / 0)
     widget._heard(widget, {"kind": "frame", "index": 0, "layers": ["fill"]}, [])
@@ -110,7 +118,9 @@ def test_an_error_in_a_frame_is_seen(widget, sent, monkeypatch):
 
 
 def test_thresholds_are_spread_so_that_numbers_fall_evenly(tree):
-    assert spread_cuts(tree, 4).tolist() == pytest.approx([0.0, 0.2, 0.5, 0.8])  # 4, 2.5, 1.6 and 1 segments
+    chain = torch.tensor([[0, 1], *([9 + i, 2 + i] for i in range(7))])
+    row = Hierarchy(leaves=torch.arange(9)[None], merges=chain, heights=torch.arange(1.0, 9))
+    assert spread_cuts(row, 4).tolist() == [0, 5, 7, 8]  # 9 segments, 4.3, 2.1 and 1
     assert spread_cuts(tree, 100).tolist() == pytest.approx([0.0, 0.2, 0.5, 0.8])
     with pytest.raises(ValueError, match="at least 2"):
         spread_cuts(tree, 1)
