@@ -135,8 +135,8 @@ def test_the_recipe_trains_on_bundled_pictures_where_there_is_no_data_set(tmp_pa
 
     monkeypatch.setattr(recipe, "BSDS500", absent)
     monkeypatch.setattr(recipe, "photos", lambda color: ("coffee", "chelsea", "rocket"))
-    monkeypatch.setattr(recipe, "photo", lambda name, max_side: photo(name, max_side=64))
-    monkeypatch.setattr(recipe, "SIDE", 32)
+    monkeypatch.setattr(recipe, "photo", lambda name, max_side: photo(name, max_side=48))
+    monkeypatch.setattr(recipe, "SIDE", 16)
     scores = recipe.train(tmp_path, epochs=3, device="cpu", seed=0)
     about = json.loads((tmp_path / "superae.json").read_text("utf-8"))
     assert about["data"].startswith("bundled photographs")
