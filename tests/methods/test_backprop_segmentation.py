@@ -12,9 +12,7 @@ from torch.nn import functional as F
 
 from seglab import datasets
 from seglab.kernels import backprop_segmentation as kernels
-from seglab.labels import count_labels, majority_vote
-from seglab.methods import SLIC, BackpropSegmentation
-from seglab.methods.backprop_segmentation import (
+from seglab.kernels.backprop_segmentation import (
     Aims,
     Layer,
     Network,
@@ -34,6 +32,8 @@ from seglab.methods.backprop_segmentation import (
     tensors_of,
     vote,
 )
+from seglab.labels import count_labels, majority_vote
+from seglab.methods import SLIC, BackpropSegmentation
 from seglab.networks import cluster_network
 from seglab.segmenter import Status
 
