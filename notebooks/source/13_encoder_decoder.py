@@ -54,7 +54,7 @@ line = torch.zeros(8, 8)
 line[torch.arange(8), [1, 1, 2, 2, 3, 4, 4, 5]] = 1
 half = F.max_pool2d(line[None, None], 2)
 quarter = F.max_pool2d(half, 2)
-plot.show(line, half[0, 0], quarter[0, 0], titles=["8×8", "pooled", "pooled twice"], annotate=False, size=2.4);
+plot.show(line, half[0, 0], quarter[0, 0], titles=["8×8", "pooled", "pooled twice"], size=2.4);
 
 # %% [markdown]
 # On the right we still know *that* there is a line, and about where. From which pixels did the ones come? A map of 2×2
@@ -194,7 +194,7 @@ def conv(x, kernel, stride):
 
 
 C = np.stack([conv(one, kernel, 2) for one in np.eye(7)], axis=1)
-plot.show(C, C.T, titles=["C: a convolution, 7 to 3", "its transpose: 3 to 7"], size=3.4)
+print(C.astype(int), "\n\ntransposed\n\n", C.T.astype(int))
 assert (C.T @ small == scatter(small, kernel, 2)).all()
 
 # %% [markdown]
@@ -204,8 +204,8 @@ assert (C.T @ small == scatter(small, kernel, 2)).all()
 # %%
 big = np.arange(7.0)
 assert np.isclose(C @ big @ small, big @ (C.T @ small))
-print("before           ", big)
-print("there and back", (C.T @ (C @ big)) / (C.T @ (C @ big)).max())
+print("before        ", big)
+print("there and back", C.T @ (C @ big))
 
 # %% [markdown]
 # **Three: a plain convolution.** Put `stride - 1` zeros between the pixels and `k - 1` around them, flip the kernel, and
@@ -336,7 +336,7 @@ step_through(trace)
 # ### What the switches know
 #
 # Below: one channel after the first block; its maxima alone, back in their places; and, as a picture, *where* in its
-# block each maximum was. Look at the outlines: along an edge the maxima line up on one side of it.
+# block each maximum was. In an even area, noise decides. Along an outline the maximum lies on its bright side.
 
 # %%
 net = trained["switches"]
@@ -392,11 +392,17 @@ for ax, name in zip(axes, ("in the band", "stick"), strict=True):
         color = "#0072B2" if "skips" in kind else "#E69F00"
         ax.plot(scored[kind][name]["seeds"], [i] * 3, "o", color=color)
     ax.set(yticks=range(len(scored)), yticklabels=list(scored), xlabel=f"IoU: {name}")
-    ax.invert_yaxis()
+axes[0].invert_yaxis()
+means = {kind: scores["in the band"]["mean"] for kind, scores in scored.items()}
+with_skips, without = ([v for kind, v in means.items() if ("skips" in kind) == has] for has in (True, False))
+print(f"in the band, with skips {min(with_skips):.2f} to {max(with_skips):.2f}, "
+      f"without {min(without):.2f} to {max(without):.2f}")
 
 # %% [markdown]
 # **Read it with the spread in mind.** Each dot is a seed. A difference that is smaller than the spread of the dots is
-# no difference. Here is the same scene, with what is wrong in dark:
+# no difference: among the six without skips, hardly anything is. After training, convolutions repair much of what an
+# inverse leaves. What no decoder can repair is what has not come through, and that is what **skips** bring.
+# Here is the same scene, with what is wrong marked:
 
 # %%
 kinds = ["nearest", "nails", "switches", "transposed 4×4", "nearest, skips"]

@@ -146,7 +146,7 @@ def list_datasets(
     Examples
     --------
     >>> [info.name for info in list_datasets()]
-    ['bsds500', 'membrane', 'squeezenet']
+    ['bsds500', 'membrane', 'nuclei', 'horses', 'squeezenet']
     ['bsds500', 'nuclei', 'squeezenet']
     >>> list_datasets()[0].name
     'bsds500'

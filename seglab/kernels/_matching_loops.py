@@ -1,4 +1,4 @@
-"""The compiled loops of `seglab.metrics.boundary`; imported when first needed, because compiling takes a moment."""
+"""The compiled loops of `seglab.metrics.matching`; imported when first needed, because compiling takes a moment."""
 
 from __future__ import annotations
 

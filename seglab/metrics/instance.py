@@ -210,7 +210,7 @@ def instance_scores(
     Raises
     ------
     ValueError
-        Shapes differ, there are not as many scores or classes as objects, a score is NaN, a mask is empty.
+        Shapes differ, there are not as many scores or classes as objects, a score is NaN, a true mask is empty.
 
     Notes
     -----
@@ -381,8 +381,8 @@ def _as_masks(of: Any, name: str) -> Tensor:
         masks = torch.as_tensor(of)
         if masks.ndim != 3 or (masks.dtype != torch.bool and bool(((masks != 0) & (masks != 1)).any())):
             raise ValueError(f"{name}: masks are (N, H, W) of 0 and 1, a map is (H, W); got {tuple(masks.shape)}")
-        if bool((~masks.bool().flatten(1).any(1)).any()):
-            raise ValueError(f"{name}: a mask is empty; leave it out")
+        if name == "truth" and bool((~masks.bool().flatten(1).any(1)).any()):
+            raise ValueError("truth: a mask is empty, and nothing can find it; leave it out")
         return masks.bool()
     labels = as_labels(of)
     if bool((labels < 0).any()):

@@ -63,7 +63,8 @@ class MaskRCNNSettings:
     roi_overlap
         A proposal with at least this overlap is an example of its object, all others of the background.
     before_nms, proposals
-        The surest anchors of a picture that are looked at, and how many of them are left after suppression.
+        The surest anchors of a picture that are looked at, and how many of them are left at most after suppression:
+        in training, and in detection.
     proposal_nms, detection_nms
         The largest overlap of two proposals, and of two detections of one class.
     min_score, max_detections
@@ -76,8 +77,8 @@ class MaskRCNNSettings:
     rpn_sample: int = 64
     roi_sample: int = 32
     roi_overlap: float = 0.5
-    before_nms: int = 400
-    proposals: int = 100
+    before_nms: tuple[int, int] = (400, 1000)
+    proposals: tuple[int, int] = (100, 200)
     proposal_nms: float = 0.7
     detection_nms: float = 0.5
     min_score: float = 0.05
@@ -221,11 +222,12 @@ class MaskRCNN(nn.Module):
     def propose(self, logits: Tensor, deltas: Tensor, anchors: Tensor, height: int, width: int) -> Proposals:
         """Move the surest anchors of one picture, from what `rpn` says of them (M,) and (M, 4), and suppress."""
         logits, deltas = logits.detach(), deltas.detach()
-        surest = logits.topk(min(self.settings.before_nms, len(logits))).indices
+        now = 0 if self.training else 1
+        surest = logits.topk(min(self.settings.before_nms[now], len(logits))).indices
         boxes = clip_boxes(decode(deltas[surest], anchors[surest]), height, width)
         large = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
         boxes, surest = boxes[large], surest[large]
-        kept = nms(boxes, logits[surest], self.settings.proposal_nms)[: self.settings.proposals]
+        kept = nms(boxes, logits[surest], self.settings.proposal_nms)[: self.settings.proposals[now]]
         return Proposals(boxes=boxes, scores=logits[surest].sigmoid(), anchors=anchors[surest], kept=kept)
 
     def pool(self, features: Tensor, boxes: Tensor, image: Tensor) -> Tensor:

@@ -115,6 +115,37 @@ def test_both_columns_are_there_and_apart(split: Path, tmp_path: Path) -> None:
     assert (row["SC ODS"], row["SC ODS at"], row["SC OIS"]) == ("1.000", "n_clusters=4", "1.000")
 
 
+def test_measures_are_left_out(mine: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    table = tmp_path / "t.csv"
+    assert evaluate(mine, labels, "--measures", "boundary,region", "-o", str(table)) == 0
+    assert {head.split()[0] for head in rows(table)[0]} == {"method", "SC", "PRI", "VI", "F", "pictures"}
+    more = [
+        "--measures",
+        "segments",
+        "--sweep",
+        "n_clusters=2,4",
+        "-o",
+        str(table),
+        "--pictures",
+        str(tmp_path / "p.csv"),
+    ]
+    assert benchmark(mine, tmp_path / "out", *more) == 0
+    heads = {"method", "F@.5", "AP@.5", "AP@.7", "pictures", "s/picture"}
+    assert {head.split()[0] for head in rows(table)[0]} == heads
+    assert list(rows(tmp_path / "p.csv")[0]) == ["method", "picture", "setting", "segment_f", "n_segments", "seconds"]
+    capsys.readouterr()
+    assert evaluate(mine, labels, "--measures", "areas") == 2
+    assert "measures are some of region, boundary, segments; got areas" in capsys.readouterr().err
+
+
+def test_settings_are_chosen_on_fewer_pictures(split: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    more = ["--sweep", "n_clusters=2,4", "--choose-on", "val", "--choose-limit", "1", "--measures", "region"]
+    assert benchmark(split, tmp_path / "out", *more) == 0
+    assert "best on 1 pictures of split-val" in capsys.readouterr().out
+    assert [path.name for path in sorted((tmp_path / "out/split-val/kmeans").iterdir())] == ["a.json"]
+    assert len(list((tmp_path / "out/split-test/kmeans").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -122,6 +153,7 @@ def test_both_columns_are_there_and_apart(split: Path, tmp_path: Path) -> None:
         (["-p", "n_clusters"], "write NAME=VALUE"),
         (["-p", "n_clusters=0"], "n_clusters"),
         (["--limit", "0"], "--limit is a whole number from 1"),
+        (["--choose-limit", "0"], "--choose-limit is a whole number from 1"),
         (["--values", "0"], "--values is a whole number from 1"),
         (["-o", "table.html"], "a table is written as"),
         (["-j", "0"], "jobs is a whole number"),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from seglab import _cli_evaluate
-from seglab.benchmark.table import FORMATS, Cell, Row, Table, rows_to_csv
+from seglab.benchmark.table import FORMATS, MEASURES, WIDTH, Cell, Row, Table, rows_to_csv
 
 TABLE = Table(
     [
@@ -27,6 +27,17 @@ def test_text() -> None:
         "a note.",
         "(?) from memory: look it up to quote it.",
     ]
+
+
+def test_columns_that_are_too_many_go_below() -> None:
+    cell = Cell(ods=0.1234, ois=0.5, best=0.6, ap=0.7, chosen=0.1, at="n_clusters=2", chosen_at="n_clusters=3")
+    lines = Table([Row("a", dict.fromkeys(MEASURES, cell))], ["a note."]).to_text().split("\n")
+    assert max(map(len, lines)) <= WIDTH
+    heads = [line for line in lines if line.startswith("method")]
+    assert len(heads) > 1
+    assert lines.count("") == len(heads) - 1
+    assert sum(line.count("n_clusters=2") for line in lines) == len(MEASURES)
+    assert lines[-1] == "a note."
 
 
 def test_csv() -> None:

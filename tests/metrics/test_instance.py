@@ -282,6 +282,14 @@ def test_greedy_by_overlap_is_the_best_matching_where_pairs_exceed_a_half() -> N
         assert (again.matches([0.5], strict=True) >= 0).sum() == n
 
 
+def test_an_empty_prediction_is_wrong() -> None:
+    masks = blobs(0, 3)
+    both = np.concatenate([masks, masks[:1] & False])
+    result = instance_benchmark([instance_scores(masks, both)])
+    assert result.bowl[0] == pytest.approx(0.75)
+    assert result.mean_ap == pytest.approx(0.75)
+
+
 def test_pictures_without_predictions_or_truths() -> None:
     nothing, one = np.zeros((3, 4), int), np.eye(3, 4, dtype=int)
     result = instance_benchmark([instance_scores(one, nothing), instance_scores(nothing, one)])
@@ -314,8 +322,8 @@ def test_wrong_inputs_are_named() -> None:
         instance_scores(masks, masks, scores=[1, 2])
     with pytest.raises(ValueError, match="a score is NaN"):
         instance_scores(masks, masks, scores=[1, 2, float("nan")])
-    with pytest.raises(ValueError, match="pred: a mask is empty"):
-        instance_scores(masks, masks & False)
+    with pytest.raises(ValueError, match="truth: a mask is empty"):
+        instance_scores(masks & False, masks)
     with pytest.raises(ValueError, match=r"pred: masks are \(N, H, W\) of 0 and 1"):
         instance_scores(masks, masks * 3)
     with pytest.raises(ValueError, match="−1 is for two maps"):

@@ -32,6 +32,18 @@ def test_shapes_and_gradients(kind, kernel, skips):
     assert all(weight.grad is not None and bool(weight.grad.any()) for weight in net.parameters())
 
 
+def test_a_skip_comes_first_and_whole():
+    net, maps, joined = Hourglass(width=3, depth=2, skips=True), [], []
+    for block in net.down:
+        block.register_forward_hook(lambda _, __, out: maps.append(out))
+    for block in net.up:
+        block.register_forward_pre_hook(lambda _, given: joined.append(given[0]))
+    net(picture(1, 3, 8, 8))
+    for skip, both in zip(reversed(maps), joined, strict=True):
+        assert torch.equal(both[:, : skip.shape[1]], skip)
+        assert both.shape[1] == 2 * skip.shape[1]
+
+
 @pytest.mark.parametrize("skips", [False, True])
 def test_all_but_a_transposed_convolution_have_the_same_weights(skips):
     first, *others = (

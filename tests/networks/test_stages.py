@@ -11,7 +11,7 @@ from seglab.segmenter import Status, get_method
 
 
 def stages() -> DetectionStages:
-    settings = MaskRCNNSettings(min_score=0.2, proposals=20)
+    settings = MaskRCNNSettings(min_score=0.2, proposals=(20, 20))
     return DetectionStages(network=MaskRCNN(3, width=8, settings=settings).eval())
 
 

@@ -19,7 +19,7 @@ from seglab.networks.weights import save_weights
 
 __all__ = ["mosaics", "train", "windows"]
 
-_EPOCHS = {32: 8, 16: 6, 8: 10}
+_EPOCHS = {32: 6, 16: 6, 8: 14}
 _TEST = 1_000_000  # seeds from here on are of pictures that training does not see
 
 
@@ -38,13 +38,13 @@ def mosaics(n: int, first: int = 0) -> list[tuple[Tensor, Tensor]]:
 def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
     """Train, save and score; see `seglab.networks.recipes`."""
     about = {"command": f"seglab train fcn_textures --seed {seed}", "data": "generated (seglab.datasets.mosaic)"}
-    classifier, accuracy = _classifier(out, epochs or 8, device, seed, about)
+    classifier, accuracy = _classifier(out, epochs or 10, device, seed, about)
     features: Any = classifier.dense()[:-1]
     results = train_finer_and_finer(
         "fcn_textures",
         FCN(features, len(TEXTURES), stride=32, dropout=0.2),
         {stride: epochs or n for stride, n in _EPOCHS.items()},
-        Training(batch_size=8, lr=1e-3, schedule="poly", seed=seed),
+        Training(batch_size=8, lr=2e-3, schedule="poly", seed=seed),
         mosaics(240),
         mosaics(30, _TEST - 30),
         mosaics(100, _TEST),
@@ -58,7 +58,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
 
 
 def _classifier(out: Path, epochs: int, device: str, seed: int, about: dict[str, str]) -> tuple[TextureNet, float]:
-    training = Training(epochs=epochs, batch_size=32, lr=1e-3, schedule="poly", seed=seed)
+    training = Training(epochs=epochs, batch_size=16, lr=3e-3, schedule="poly", seed=seed)
     data, test = windows(1000), windows(400, _TEST)
 
     def loss(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:

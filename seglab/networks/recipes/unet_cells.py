@@ -72,6 +72,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
         )
         predict = partial(membrane_probability, state.model.to(device))
         scores[name] = evaluate(predict, learned[:8], held_out)
+        scores[f"{name} at 0.5"] = evaluate(predict, learned[:8], held_out, (0.5,))
     save_weights(
         states["unet_cells"].model,
         out / "unet_cells",
@@ -82,7 +83,9 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
         device=device,
         seconds=round(states["unet_cells"].seconds),
         scores=scores["unet_cells"],
+        scores_at_one_half=scores["unet_cells at 0.5"],
         without_border_weights=scores["unet_cells_even"],
+        without_border_weights_at_one_half=scores["unet_cells_even at 0.5"],
         unsupervised=unsupervised(learned[:8], held_out),
     )
     return scores["unet_cells"]
@@ -118,17 +121,10 @@ def weighted_cross_entropy(model: Any, batch: tuple[Tensor, Tensor, Tensor]) -> 
 # --- prediction and scores --------------------------------------------------------------------------------------------
 
 
-def membrane_probability(model: Any, image: Tensor, *, turned: bool = False) -> Tensor:
-    """How likely each pixel (H, W) of a picture (1, H, W) is membrane; ``turned``: the mean over its eight turns."""
+def membrane_probability(model: Any, image: Tensor) -> Tensor:
+    """How likely each pixel (H, W) of a picture (1, H, W) is membrane, on the CPU."""
     device = next(model.parameters()).device
-    mean = torch.zeros(image.shape[1:])
-    turns = range(8 if turned else 1)
-    for k in turns:
-        view = torch.rot90(image if k < 4 else image.flip(-1), k, (-2, -1))
-        probability = predict_tiled(model, view[None].to(device), tile=640).softmax(1)[0, 1].cpu()
-        back = torch.rot90(probability, -k, (-2, -1))
-        mean += (back if k < 4 else back.flip(-1)) / len(turns)
-    return mean
+    return predict_tiled(model, image[None].to(device), tile=640).softmax(1)[0, 1].cpu()
 
 
 def evaluate(
@@ -163,9 +159,8 @@ def unsupervised(learned: Pairs, held_out: Pairs) -> dict[str, dict[str, float]]
     graphs = [Felzenszwalb(scale=k, sigma=sigma, min_size=200) for k in (30, 100, 300) for sigma in (1.0, 2.0, 3.0)]
     graph = max(graphs, key=lambda method: _of_segments(method, learned).rand)
     scores = asdict(_of_segments(graph, held_out))
-    out[f"Felzenszwalb, scale {graph.scale:g}, sigma {graph.sigma:g}"] = {
-        name: round(value, 4) for name, value in scores.items() if value is not None
-    }
+    name = f"Felzenszwalb, scale {graph.scale:g}, sigma {graph.sigma:g}"
+    out[name] = {key: round(value, 4) for key, value in scores.items() if value is not None}
     return out
 
 

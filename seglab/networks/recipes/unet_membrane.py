@@ -1,8 +1,8 @@
 """U-Net on the membranes of the ISBI 2012 challenge: 24 slices to learn from, 6 held out.
 
 The padded form with normalization, narrow and three levels deep, learns on patches that are bent, turned and relit anew
-each time. Thresholds are chosen on slices of the training; scores are of the held-out ones, with one prediction and
-with the mean over a slice's eight turns (the paper took seven). Beside them stand methods that learn nothing.
+each time. Thresholds are chosen on slices of the training; scores are of the held-out ones. Beside them stand
+methods that learn nothing.
 """
 
 from __future__ import annotations
@@ -60,7 +60,6 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
         loss=[round(record["loss"], 4) for record in state.history],
         scores=scores,
         scores_unthinned=evaluate(predict, some, held_out, thin=False),
-        scores_of_eight_turns=evaluate(partial(predict, turned=True), some, held_out),
         unsupervised=unsupervised(some, held_out),
     )
     return scores
