@@ -55,7 +55,6 @@ from seglab.methods.deep_superpixel_cut import (
     soft_cut,
     soft_cut_gradient,
     superpixel_means,
-    touching,
     vote,
 )
 from seglab.methods.normalized_cuts import ncut_value, normalized_cut
@@ -201,7 +200,6 @@ assert torch.allclose(free.detach()[0], closed, atol=1e-4)
 # %%
 about = weights_info("superae")
 print(about["command"], "·", about["data"], "·", about["seconds"], "s")
-free_best = superae_loss(closed[None], coffee[None], slic[None], lam)
 within = {name: float(variance_by_scatter(p, p, slic)) for name, p in {"picture": coffee, "SuperAE": x_r}.items()}
 detail = (slice(None), slice(60, 110), slice(60, 140))
 plot.show(
@@ -251,12 +249,12 @@ plot.show(
 #
 # ### The graph
 #
-# $W_{ab} = \exp(-\|g_a - g_b\|^2 / \sigma^2)$ of SuperAE's features, for superpixels that touch. Yellow is alike, and a
-# cut through yellow is dear.
+# $W_{ab} = \exp(-\|g_a - g_b\|^2 / \sigma^2)$ of SuperAE's features, for each pair of superpixels, near or far. Here are
+# those pairs that touch: yellow is alike, and a cut through yellow is dear.
 
 # %%
 means = segment_means(superpixels, deep_features(model, coffee))
-w = affinity(means, method.sigma, touching(superpixels, n))
+w = affinity(means, method.sigma)
 a, b = torch.triu(w).nonzero().T
 distance = (means[a] - means[b]).square().sum(1)
 everyone = torch.cdist(means.double(), means.double()).square()

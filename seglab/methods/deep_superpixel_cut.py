@@ -261,7 +261,7 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
     smooth: bool = param(True, help="superpixels of the smoothed picture")
     similarity: Literal["superae", "color", "learned"] = param("superae", help="features behind W")
     sigma: float = param(0.5, low=0.1, high=3, scale="log", valid="(0, inf)", help="reach of W")
-    neighbors: Literal["all", "touching"] = param("touching", help="which superpixels W joins")
+    neighbors: Literal["all", "touching"] = param("all", help="which superpixels W joins")
     cut: Literal["soft", "normalized"] = param("soft", help="what L2 is")
     start: Literal["superae", "random"] = param("superae", help="the network at the start")
     stride: int = param(
