@@ -10,12 +10,13 @@ where C_j is the class of most pixels of S_j: pixels learn to agree within super
 batch normalization, which gives every class its share of large responses, and that there are only so many iterations.
 
 Q. Lin, W. Zhong & J. Lu, 2020, Deep superpixel cut for unsupervised image segmentation, ICPR,
-10.1109/ICPR48806.2021.9411961.
+arXiv:2103.06031.
 
-*Differs from the paper*: of it, only equations and figures are published, no code and no settings. Everything else is a
-choice made here, and most are parameters: which picture superpixels are made of, and by what; the features behind W;
-where training starts; K, α, β, learning rate and iterations. The network may see a picture of half the size (`stride`),
-superpixels are always those of the whole. L2 has been divided by the sum of weights, L1 by the number of pixels.
+*Differs from the paper*: written from the authors' slides, which give equations and figures, no settings; there is no
+public code. Everything else is a choice made here, and most are parameters: which picture superpixels are made of, and
+by what; the features behind W, and which superpixels it joins; where training starts; K, α, β, learning rate and
+iterations. `seglab.benchmark.deep_superpixels` says what each is worth. The network may see a smaller picture
+(`stride`); superpixels are always those of the whole. L1 is divided by the number of pixels, L2 by the sum of weights.
 """
 
 from __future__ import annotations
@@ -238,9 +239,9 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
 
     n_clusters: int = param(32, low=2, high=64, valid="[2, inf)", help="clusters K that there may be")
     alpha: float = param(1.0, low=0, high=5, valid="[0, inf)", help="weight of L1: agreement within superpixels")
-    beta: float = param(1.0, low=0, high=10, valid="[0, inf)", help="weight of L2: the soft cut")
+    beta: float = param(5.0, low=0, high=50, valid="[0, inf)", help="weight of L2: the soft cut")
     max_iter: int = param(128, low=8, high=256, valid="[1, inf)", help="steps")
-    min_clusters: int = param(3, low=1, high=10, valid="[1, inf)", help="stop at so few clusters")
+    min_clusters: int = param(2, low=1, high=10, valid="[1, inf)", help="stop at so few clusters")
     superpixels: Literal["slic", "felzenszwalb", "mean_shift"] = param("slic", help="how superpixels are made")
     n_superpixels: int = param(
         400, low=50, high=2000, scale="log", valid="[1, inf)", help="superpixels, by SLIC", when={"superpixels": "slic"}
@@ -266,7 +267,7 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
     stride: int = param(
         2, low=1, high=4, valid="[1, inf)", unit="px", help="the network sees means over so many pixels"
     )
-    lr: float = param(0.1, low=1e-3, high=1.0, scale="log", valid="(0, inf)", help="learning rate")
+    lr: float = param(0.03, low=1e-3, high=1.0, scale="log", valid="(0, inf)", help="learning rate")
     momentum: float = param(0.9, low=0, high=0.99, valid="[0, 1)", help="of the steps")
     connected: bool = param(False, help="segments are connected parts of clusters")
     seed: int = 0

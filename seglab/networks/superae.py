@@ -10,10 +10,11 @@ superpixel. A network sees no superpixels, only a pixel's surroundings; it learn
 noise go, contours stay.
 
 Q. Lin, W. Zhong & J. Lu, 2020, Deep superpixel cut for unsupervised image segmentation, ICPR,
-10.1109/ICPR48806.2021.9411961.
+arXiv:2103.06031.
 
-*Differs from the paper*: only its equations are published. Depth, widths, λ and training are choices made here. Both
-terms are means over pixels and channels, so that λ does not depend on the picture's size.
+*Differs from the paper*: written from the authors' slides, which give the equations and no settings. Depth, widths, λ
+and training are choices made here. Both terms are means over pixels and channels, so that λ does not depend on the
+picture's size.
 """
 
 from __future__ import annotations

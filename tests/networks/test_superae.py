@@ -118,11 +118,13 @@ def test_a_feature_sees_seven_pixels_and_a_reconstruction_thirteen():
         assert (int(rows.min()), int(rows.max())) == (10 - reach, 10 + reach)
 
 
-def test_the_packages_weights_even_superpixels_out_and_keep_the_picture():
-    image = photo("coffee", max_side=240)
-    superpixels = SLIC(n_segments=120).segment(image).labels
-    made = smoothed(load_weights(SuperAE(), "superae"), image)
-    assert inside(superpixels, made) < 0.8 * inside(superpixels, image)
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_the_packages_weights_even_superpixels_out_and_keep_the_picture(name):
+    image = photo(name, max_side=240)
+    superpixels = SLIC(n_segments=100).segment(image).labels
+    made, plain = (smoothed(load_weights(SuperAE(), weights), image) for weights in ("superae", "superae_plain"))
+    assert inside(superpixels, made) < 0.95 * inside(superpixels, image)
+    assert inside(superpixels, made) < 0.95 * inside(superpixels, plain)
     assert float((made - image).square().mean()) < 0.01
     info = weights_info("superae")
     assert info["command"].startswith("seglab train superae")

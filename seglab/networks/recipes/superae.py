@@ -54,7 +54,7 @@ def train(
         checkpoint=out / f"{name}.pt",
     )
     scores = {key: value for key, value in state.history[-1].items() if key.startswith("held_out_loss")}
-    command = f"seglab train superae --epochs {training.epochs} --seed {seed}"
+    command = f"seglab train {name} --epochs {training.epochs} --seed {seed}"
     save_weights(
         state.model,
         out / name,

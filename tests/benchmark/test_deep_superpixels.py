@@ -1,0 +1,94 @@
+"""The study of Deep Superpixel Cut: its rows, its file that grows, and what the committed file says."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import pytest
+import torch
+
+from seglab.benchmark import deep_superpixels as study
+from seglab.datasets import shapes
+from seglab.methods import DeepSuperpixelCut
+
+
+class FewPictures:
+    """A split of two generated scenes."""
+
+    def __init__(self, split: str = "val", ids: tuple[str, ...] = ("1", "2")) -> None:
+        self.split, self.ids = split, ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, key: slice) -> FewPictures:
+        return FewPictures(self.split, self.ids[key])
+
+    def __iter__(self):
+        for id in self.ids:
+            scene = shapes(height=40, width=48, seed=int(id))
+            yield type("Picture", (), {"image": scene.image, "segmentations": [scene.semantic]})()
+
+
+def test_label_maps_are_those_at_the_iterations_asked_for():
+    image = shapes(height=40, width=48).image
+    method = DeepSuperpixelCut(max_iter=20, n_superpixels=40, min_clusters=2)
+    maps = study.deep_cut(method)(image)
+    states = list(method.steps(image))
+    assert len(maps) == 2
+    assert torch.equal(maps[0], states[10].labels)
+    assert torch.equal(maps[1], states[-1].labels)
+    stopped = study.deep_cut(DeepSuperpixelCut(max_iter=40, n_superpixels=40, min_clusters=32))(image)
+    assert len(stopped) == 3
+    assert torch.equal(stopped[0], stopped[2])
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("by", ["k-means", "NCut"])
+def test_superpixels_are_clustered_to_each_number(by, deep, monkeypatch):
+    monkeypatch.setattr(study, "NUMBERS", (2, 3))
+    maps = study.clustered(by, deep)(shapes(height=60, width=72).image)
+    assert [len(labels.unique()) for labels in maps] == [2, 3]
+    assert all(labels.shape == (60, 72) for labels in maps)
+
+
+def test_scores_are_those_of_the_best_setting():
+    def row(image):
+        truth = next(s.semantic for s in (shapes(height=40, width=48, seed=i) for i in (1, 2)) if s.image.equal(image))
+        return [torch.zeros_like(truth), truth]
+
+    found = study.measure(row, FewPictures())
+    assert found["SC"] == [1.0, 1.0]
+    assert found["VI"] == [0.0, 0.0]
+    assert found["SC at each setting"][0] < 1
+    assert found["segments at each setting"][0] == 1
+
+
+def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr(study, "BSDS500", FewPictures)
+    monkeypatch.setattr(study, "measure", lambda row, pictures: done.append(row) or {"SC": [0.5, 0.5]})
+    out = tmp_path / "study.json"
+    study.main(["choices", "--every", "2", "--out", str(out), "--only", "L1"])
+    assert len(done) == 1
+    study.main(["choices", "--every", "2", "--out", str(out)])
+    assert len(done) == len(study.CHOICES)
+    study.main(["tables", "--every", "1", "--out", str(out)])
+    written = json.loads(out.read_text("utf-8"))
+    assert list(written) == ["val, every 2th picture", "test, all pictures"]
+    assert set(written["test, all pictures"]["rows"]) == set(study.TABLES)
+    assert "as it is" in capsys.readouterr().out
+
+
+def test_the_committed_study_is_of_these_rows():
+    committed = json.loads(resources.files("seglab.benchmark").joinpath("deep_superpixels.json").read_text("utf-8"))
+    assert any(name.startswith("val") for name in committed)
+    for name, part in committed.items():
+        known = study.CHOICES if name.startswith("val") else study.TABLES
+        assert set(part["rows"]) <= set(known)
+        assert part["pictures"]
+        for row in part["rows"].values():
+            assert all(0 <= x <= 1 for x in row["SC"] + row["PRI"])
+            assert row["SC"][1] >= row["SC"][0]
+            assert row["VI"][1] <= row["VI"][0]
