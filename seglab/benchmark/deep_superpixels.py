@@ -21,13 +21,13 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from seglab.benchmark.pooling import pool
 from seglab.benchmark.scores import pooled, score
 from seglab.datasets import BSDS500
 from seglab.labels import segment_means
 from seglab.methods import SLIC, DeepSuperpixelCut, Felzenszwalb, MeanShift
 from seglab.methods.deep_superpixel_cut import affinity
 from seglab.methods.normalized_cuts import normalized_cut
+from seglab.metrics import region_benchmark
 from seglab.networks import SuperAE, deep_features, load_weights, smoothed
 from seglab.segmenter import Segmenter
 
@@ -137,15 +137,13 @@ def measure(row: Row, pictures: BSDS500) -> dict[str, Any]:
     """Score a row's label maps on pictures, as Berkeley's benchmark does: ODS, OIS, and each setting by itself."""
     began, scores = time.perf_counter(), []
     for picture in pictures:
-        scores.append([score(picture.segmentations, labels, measures=["region"]) for labels in row(picture.image)])
-    result = pool([pooled(each) for each in scores])
         scores.append([score(picture.segmentations, labels, measures=("region",)) for labels in row(picture.image)])
     result = region_benchmark(region for each in scores if (region := pooled(each).region) is not None)
     found: dict[str, Any] = {
-        short: [round(float(x), 4) for x in (result[name].ods, result[name].ois) if x is not None]
-        for name, short in (("covering", "SC"), ("rand", "PRI"), ("information", "VI"))
+        name: [round(float(x), 4) for x in (measured.ods, measured.ois)]
+        for name, measured in (("SC", result.covering), ("PRI", result.rand), ("VI", result.information))
     }
-    found["SC at each setting"] = [round(float(x), 4) for x in result["covering"].at]
+    found["SC at each setting"] = [round(float(x), 4) for x in result.covering_at]
     sums = torch.tensor([[s.n_segments for s in each] for each in scores], dtype=torch.float64)
     found["segments at each setting"] = sums.mean(0).round(decimals=1).tolist()
     found["seconds a picture"] = round((time.perf_counter() - began) / len(pictures), 1)
