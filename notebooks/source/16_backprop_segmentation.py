@@ -218,8 +218,8 @@ plot.show(found.labels, without_c.labels, without_b.labels, size=3.2,
 
 # %% [markdown]
 # Without (c) a label that is a little larger everywhere wins everywhere; learning makes it larger still, and labels die
-# out. Without (b) nothing speaks against a pixel that differs from its neighbors: salt and pepper. And (a)? It is the
-# network itself. Take it away by giving each pixel responses of its own, which nothing shares:
+# out. Without (b) nothing speaks against a pixel that differs from its neighbors: specks, and thin lines along every
+# edge. And (a)? It is the network itself. Take it away by giving each pixel responses of its own, which nothing shares:
 
 # %%
 free = torch.randn(1, 16, *cat.shape[1:], generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -238,8 +238,8 @@ plot.show(found.labels, alone, size=3.2, titles=["all three", "no shared weights
 # %% [markdown]
 # ## The parameters
 #
-# **The learning rate** balances labels that change against weights that follow. Small steps leave the first, random
-# labels almost as they are; large ones run over them.
+# **The learning rate** balances labels that change against weights that follow. Small steps stay near the first, random
+# labels; large ones run over them.
 
 # %%
 rates = (0.01, 0.1, 0.5)
@@ -273,14 +273,16 @@ for name in ("flower", "coffee"):
         print(f"  {method.name:22} {count_labels(pieces):6}  " + "  ".join(f"{s:.2f}" for s in scores))
 
 # %% [markdown]
-# Two small pictures decide nothing, and these are few steps beside the paper's five hundred. On the Berkeley test pictures the
-# paper reports an average precision above both rivals'; to measure that yourself, at full size and with all its steps:
+# Here the network comes last: it makes more pieces than there are things, lines along edges and a frame at the rim among
+# them. Two small pictures decide nothing, and these are few steps beside the paper's five hundred. On the Berkeley test
+# pictures the paper reports an average precision above both rivals'; to measure that yourself, at full size and with
+# all its steps:
 #
 # ```
 # seglab benchmark backprop_segmentation kmeans felzenszwalb --connected --choose-on val --published
 # ```
 #
-# It takes days on two cores and is best run on a GPU (`--device cuda`).
+# It takes days on two cores; use a GPU (`--device cuda`).
 
 # %% [markdown]
 # ## Without superpixels
@@ -299,8 +301,8 @@ plot.show(*[result.labels for result in by_weight], size=3.2,
           titles=[f"μ = {mu}, {result.n_segments} labels" for mu, result in zip(weights, by_weight, strict=True)]);
 
 # %% [markdown]
-# **Scribbles.** Draw a few strokes: label 0 for the cat, 1 for what is behind it. On strokes the cross-entropy is with
-# the stroke's label, elsewhere with the network's own.
+# **Scribbles.** Draw a few strokes of two labels. On strokes the cross-entropy is with the stroke's label, elsewhere with
+# the network's own.
 
 # %%
 scribbles = torch.full(cat.shape[1:], -1)
@@ -312,6 +314,10 @@ print("strokes obeyed:", [f"{share:.0%}" for share in kept])
 plot.show(cat, scribbles, drawn.labels, size=3.2, titles=["the photograph", "strokes", "labels"]);
 
 # %% [markdown]
+# The strokes are obeyed, and each label spreads to what looks like its strokes, wherever that is: fur is one, muzzle and
+# blurred ground are the other. Strokes say which pixels belong together; they cannot make two things look different that
+# this small window takes for alike.
+#
 # **A reference picture.** A network that has learned one picture can label another without learning: `transfer`.
 
 # %%
@@ -347,7 +353,7 @@ plot.show(*[result.labels for result in draws], size=3.2, titles=["seed 0", "see
 # %% [markdown]
 # *Cure:* several draws, and what they agree on; or the mean of scores over draws, whenever methods are compared.
 #
-# **3 · No end.** Labels go on merging as long as one lets them. Which number of steps is right is not in the loss.
+# **3 · No end.** Labels go on being lost, ever more slowly. Which number of steps is right is not in the loss.
 
 # %%
 long_run = replace(base, max_iter=120).trace(cat, every=40)
@@ -364,7 +370,7 @@ plot.show(*[state.labels for state in long_run], cols=4, size=2.5,
 # - A network labels, its labels are made even by a vote, and it learns them: two simple steps in turn, as in k-means,
 #   but with features that are learned along the way.
 # - Similarity and continuity merge; the normalization keeps labels apart. Without it, labels die out; without the vote
-#   there is salt and pepper; without shared weights nothing is learned.
+#   there are specks; without shared weights nothing is learned.
 # - The targets move. The loss need not fall, there is no proof of an end, and the draw of the weights matters.
 # - The form of 2020 needs no superpixels and listens to scribbles.
 
