@@ -105,6 +105,7 @@ class _Look:
         self.n = self.height * self.width
         self.layers, self.eps, self.workers = layers, eps, workers
         self.patches = F.unfold(image[None], 3, padding=1)[0].T.contiguous()  # (N, 9 C)
+        self.spare: list[Tensor] = []  # maps that nobody needs any more: fresh memory takes time
 
     def run(self, refine: Refine) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Forward through the layers, then back."""
@@ -119,7 +120,7 @@ class _Look:
         targets, weights = refine(labels.reshape(self.height, self.width))
         loss, g, g_sums = self.compare(y, labels, targets.flatten(), weights.flatten())
         dx, cross = self.unclassify(y, g, g_sums / self.n, norm, maps[-1])
-        del y, g
+        self.spare.append(g)
         classifier = self.layers[-1].weight[0, :, :, 0, 0]
         product = (classifier * cross).sum(0, dtype=torch.float64)  # of dx and r; the sum of dx is 0
         sums = torch.stack([torch.zeros_like(product), product])
@@ -127,12 +128,14 @@ class _Look:
         found = [self.of_layer(self.layers[-1], weight, torch.zeros(len(weight)), g_sums[1], g_sums[0])]
         for m in range(len(maps) - 1, -1, -1):
             gain, shift, slope, constant = norms[m].back(sums, self.n)
-            bias = self.rectify_back(dx, maps.pop(), norms[m].scale, slope, constant)
+            bias = self.rectify_back(dx, maps[m], norms[m].scale, slope, constant)
+            self.spare.append(maps.pop())
             if m == 0:
                 weight = self.first_back(dx)
             else:
                 weight = self.weight_gradient(maps[-1], norms[m - 1], dx)
-                dx, sums = self.convolve_back(dx, self.layers[m].weight[0], maps[-1])
+                dz, (dx, sums) = dx, self.convolve_back(dx, self.layers[m].weight[0], maps[-1])
+                self.spare.append(dz)
             found.append(self.of_layer(self.layers[m], weight, bias, gain, shift))
         return loss, labels.reshape(self.height, self.width), [p for layer in reversed(found) for p in layer]
 
@@ -143,11 +146,16 @@ class _Look:
             found += [gain.reshape(layer.gain.shape), shift.reshape(layer.shift.shape)]
         return [p.float() for p in found]
 
+    def empty(self, n: int) -> Tensor:
+        """A map (N, n) to write to."""
+        at = next((i for i, x in enumerate(self.spare) if x.shape[1] == n), None)
+        return torch.empty(self.n, n) if at is None else self.spare.pop(at)
+
     # ---- the first convolution, a product with patches
 
     def first(self, layer: Any) -> tuple[Tensor, Tensor]:
         weight = layer.weight[0].flatten(1).T.contiguous()  # (9 C, p)
-        out = torch.empty(self.n, weight.shape[1])
+        out = self.empty(weight.shape[1])
 
         def work(run: range) -> Tensor:
             sums = torch.zeros(2, weight.shape[1], dtype=torch.float64)
@@ -186,7 +194,7 @@ class _Look:
 
         n_out, n_in = weight.shape[:2]
         products = torch.einsum("ik,ockl,jl->ijco", _G, weight.double(), _G).float().reshape(36, n_in, n_out)
-        out = torch.empty(self.n, n_out)
+        out = self.empty(n_out)
         source, sink = self.as_map(x), self.as_map(out)
         factor = sink if other is None else self.as_map(other)
         a, o, b = scale.numpy(), offset.numpy(), bias.numpy()
@@ -258,7 +266,7 @@ class _Look:
     def classify(self, r: Tensor, scale: Tensor) -> tuple[Tensor, _Norm]:
         """The responses but for a constant, which the normalization takes away, and that normalization."""
         weight = (self.layers[-1].weight[0, :, :, 0, 0] * scale).T.contiguous()  # (p, q)
-        y = torch.empty(self.n, weight.shape[1])
+        y = self.empty(weight.shape[1])
 
         def work(run: range) -> Tensor:
             sums = torch.zeros(2, weight.shape[1], dtype=torch.float64)
@@ -312,7 +320,7 @@ class _Look:
         weight = layer.weight[0, :, :, 0, 0].contiguous()
         scale = norm.inverse if layer.gain is None else norm.inverse * layer.gain[0]
         mean, slope = means[0].float(), -means[1].float()
-        dx = torch.empty(self.n, weight.shape[1])
+        dx = y if y.shape[1] == weight.shape[1] else self.empty(weight.shape[1])
 
         def work(run: range) -> Tensor:
             cross = torch.zeros_like(weight)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -293,13 +294,11 @@ def learn_by_blocks(problem: Problem, network: Network, aims: Aims) -> Learned:
 
     found = []
     for b in range(len(problem.images)):
-        own = each(network, lambda p, b=b: p[b : b + 1])
+        own = each(network, partial(torch.narrow, dim=0, start=b, length=1))
         segments, scribbles = (None if x is None else x[b : b + 1] for x in (problem.segments, problem.scribbles))
         alone = Problem(problem.images[b : b + 1], segments, problem.n_segments, scribbles)
-        max_labels = len(network[-1].bias[b])
-        found.append(
-            look(problem.images[b], own, lambda labels, a=alone, q=max_labels: _weighed(labels, a, aims, q), EPS)
-        )
+        refine = partial(_weighed, problem=alone, aims=aims, max_labels=own[-1].bias.shape[1])
+        found.append(look(problem.images[b], own, refine, EPS))
     losses, labels, gradients = zip(*found, strict=True)
     return Learned(torch.stack(losses), torch.stack(labels), tuple(map(torch.cat, zip(*gradients, strict=True))))
 

@@ -31,26 +31,19 @@ from torch import Tensor, nn
 from seglab.image import as_image
 from seglab.kernels.backprop_segmentation import (
     Aims,
-    Layer,
-    Learned,
     Network,
     Precision,
     Problem,
     Start,
     batch_norm,
-    cluster_loss,
     count_each,
     descend,
-    discontinuity,
     draw_network,
     each,
-    features,
     learn,
-    losses,
     respond,
     stack_networks,
     targets,
-    tensors_of,
     vote,
 )
 from seglab.labels import as_labels, mean_color
@@ -60,30 +53,7 @@ from seglab.panels import Curve, Panel, Picture
 from seglab.params import param
 from seglab.segmenter import Segmenter, State, Status
 
-__all__ = [
-    "Aims",
-    "BackpropSegmentation",
-    "BackpropSegmentationState",
-    "Layer",
-    "Learned",
-    "Network",
-    "Problem",
-    "batch_norm",
-    "cluster_loss",
-    "count_each",
-    "descend",
-    "discontinuity",
-    "draw_network",
-    "each",
-    "features",
-    "learn",
-    "losses",
-    "respond",
-    "stack_networks",
-    "targets",
-    "tensors_of",
-    "vote",
-]
+__all__ = ["BackpropSegmentation", "BackpropSegmentationState", "batch_norm", "draw_network", "learn", "vote"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,9 +79,9 @@ class BackpropSegmentationState(State):
     losses: tuple[Tensor, ...] = ()
     counts: tuple[Tensor, ...] = ()
 
-    @cached_property
+    @property
     def responses(self) -> Tensor:
-        """(q, H, W): the normalized responses y' of the network as it is now."""
+        """(q, H, W): the normalized responses y' of the network as it is now; computed whenever somebody asks."""
         with torch.no_grad():
             return respond(self.problem.images, self.network, normalize=self.normalize)[0]
 
@@ -123,7 +93,7 @@ class BackpropSegmentationState(State):
     @cached_property
     def targets(self) -> Tensor:
         """(H, W) int64: what the next step pulls towards, the labels after the vote; −1 where there is a scribble."""
-        return targets(self.labels[None], self.problem, len(self.responses))[0]
+        return targets(self.labels[None], self.problem, self.network[-1].bias.shape[1])[0]
 
     @property
     def objective(self) -> Tensor | None:
@@ -314,9 +284,8 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
 
     def problem(self, image: Tensor) -> Problem:
         """A picture (C, H, W) with its superpixels and scribbles."""
-        segments, scribbles = None, None
+        segments, scribbles, n = None, None, min(self.n_segments, image[0].numel())
         if self.continuity == "superpixels":
-            n = min(self.n_segments, image[0].numel())
             segments = SLIC(n_segments=n, compactness=self.compactness).segment(image).labels[None]
         if self.scribbles is not None:
             if self.scribbles.shape != image.shape[1:]:
@@ -325,7 +294,7 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
                     f"{tuple(image.shape[1:])}; they need the same height and width"
                 )
             scribbles = self.scribbles.to(image.device)[None]
-        return Problem(image[None].float(), segments, 0 if segments is None else self.n_segments, scribbles)
+        return Problem(image[None].float(), segments, 0 if segments is None else n, scribbles)
 
     def segment_many(self, images: Iterable[Any], *, device: torch.device | str | None = None) -> list[Tensor]:
         """Segment pictures of one size side by side, each with a network of its own.

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seglab import datasets
-from seglab.labels import count_labels, majority_vote
-from seglab.methods import SLIC, BackpropSegmentation
-from seglab.methods.backprop_segmentation import (
+from seglab.kernels import backprop_segmentation as kernels
+from seglab.kernels.backprop_segmentation import (
     Aims,
     Layer,
     Network,
@@ -26,11 +25,15 @@ from seglab.methods.backprop_segmentation import (
     draw_network,
     each,
     learn,
+    learn_by_blocks,
+    learn_plainly,
     respond,
     stack_networks,
     tensors_of,
     vote,
 )
+from seglab.labels import count_labels, majority_vote
+from seglab.methods import SLIC, BackpropSegmentation
 from seglab.networks import cluster_network
 from seglab.segmenter import Status
 
@@ -212,6 +215,77 @@ def test_weights_are_drawn_as_torch_draws_them(start: str) -> None:
     again, other = (draw_network(3, 2, 100, 100, start=start, seed=s) for s in (3, 4))
     assert torch.equal(network[1].weight, again[1].weight)
     assert not torch.equal(network[1].weight, other[1].weight)
+
+
+# ---- few passes over memory, beside the plain way -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("shape", "n_components", "affine", "scribbled"),
+    [((70, 83), 2, False, False), ((64, 64), 1, True, False), ((65, 90), 3, True, True), ((4100, 1), 2, False, True)],
+    ids=str,
+)
+def test_blocks_and_tiles_are_the_plain_way(
+    shape: tuple[int, int], n_components: int, affine: bool, scribbled: bool, threads: int
+) -> None:
+    """Loss, labels and every gradient, against torch's layers in float64; gains and shifts are drawn at random."""
+    g = torch.Generator().manual_seed(0)
+    network = draw_network(3, n_components, 20, 11, affine=affine, start="torch")
+    if affine:
+        scales = [
+            (0.5 + torch.rand(a.gain.shape, generator=g), torch.randn(a.gain.shape, generator=g)) for a in network
+        ]
+        network = tuple(a._replace(gain=x, shift=y) for a, (x, y) in zip(network, scales, strict=True))
+    segments = torch.randint(0, 300, (1, *shape), generator=g)
+    scribbles = torch.full((1, *shape), -1)
+    scribbles[:, 3:9] = 2
+    problem = Problem(torch.rand(1, 3, *shape, generator=g), segments, 300, scribbles if scribbled else None)
+    exact = learn_plainly(problem._replace(images=problem.images.double()), doubled(network), Aims())
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = learn_by_blocks(problem, network, Aims())
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert torch.equal(found.labels, exact.labels)
+    assert float(found.losses) == pytest.approx(float(exact.losses), rel=1e-5)
+    for ours, theirs in zip(found.gradients, exact.gradients, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        assert ours.shape == theirs.shape
+        torch.testing.assert_close(ours.double(), theirs, atol=1e-4 * float(theirs.abs().max()) + 1e-9, rtol=0)
+
+
+def test_networks_side_by_side_by_blocks() -> None:
+    images = torch.stack([noisy(64, 70, seed=s) for s in range(2)])
+    network = stack_networks([draw_network(3, 2, 12, 9, seed=s) for s in range(2)])
+    problem = Problem(images)
+    ours, theirs = learn_by_blocks(problem, network, Aims()), learn_plainly(problem, network, Aims())
+    torch.testing.assert_close(ours.losses, theirs.losses)
+    assert (ours.labels == theirs.labels).double().mean() > 0.999
+    for a, b in zip(ours.gradients, theirs.gradients, strict=True):
+        assert a is not None
+        assert b is not None
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "blocks"),
+    [
+        ({}, True),
+        ({"continuity": "differences"}, False),
+        ({"normalize": False}, False),
+        ({"precision": "bfloat16"}, False),
+        ({"n_components": 0}, False),
+    ],
+    ids=str,
+)
+def test_blocks_are_for_what_they_can_do(changes: dict, blocks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    plain = kernels.learn_by_blocks
+    monkeypatch.setattr(kernels, "learn_by_blocks", lambda *args: called.append(1) or plain(*args))
+    BackpropSegmentation(**{**SMALL, **changes}, max_iter=1).segment(noisy(64, 64))
+    assert bool(called) == blocks
 
 
 # ---- several at once --------------------------------------------------------------------------------------------

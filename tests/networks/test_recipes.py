@@ -153,3 +153,28 @@ def test_a_table_is_kept_as_it_grows(tmp_path, monkeypatch):
     pairs = [(torch.zeros(3, 6, 8), labels)]
     assert _oracle.table(pairs, file) == _oracle.table(pairs, file) == {"a": 1.0, "b": 1.0}
     assert len(calls) == 2
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fcn_camvid", "fcn_horses"])
+def test_a_short_run_on_real_pictures(name, seglab_data, tmp_path, monkeypatch):
+    """Two pictures of each part, one epoch: the recipe runs through, and its weights load on SqueezeNet."""
+    from seglab.networks.squeezenet import load_squeezenet
+
+    monkeypatch.setenv("SEGLAB_DATA", str(seglab_data))
+    module = get_recipe(name)
+    data = "CamVid" if name == "fcn_camvid" else "WeizmannHorses"
+    whole = getattr(module, data)
+
+    class Few(whole):
+        def __len__(self):
+            return 2
+
+    monkeypatch.setattr(module, data, Few)
+    monkeypatch.setattr(_oracle, "METHODS", {"nothing": lambda image: torch.zeros(image.shape[1:], dtype=torch.int64)})
+    scores = module.train(tmp_path, epochs=1, device="cpu", seed=0)
+    assert 0 <= scores["FCN-8s mean IoU"] <= 1
+    model = FCN(load_squeezenet().features, 11 if name == "fcn_camvid" else 2, stride=8)
+    load_weights(model, tmp_path / f"{name}_8s", strict=False)
+    assert (tmp_path / f"{name}_8s.safetensors").stat().st_size < 5_000_000
