@@ -15,8 +15,8 @@
 # %%
 from seglab import datasets, plot
 from seglab.labels import overlay
+from seglab.networks import Training, load_weights, weights_info
 from seglab.networks.recipes import mask_rcnn_shapes as recipe
-from seglab.networks.weights import load_weights, weights_info
 
 model = load_weights(recipe.make_model(), recipe.NAME)
 scenes = [recipe.make_scene(100_000 + k) for k in range(40)]  # none of them was seen in training
@@ -44,7 +44,6 @@ from seglab.networks.detection import (
     box_iou, boxes_of, decode, encode, make_anchors, match_boxes, nms, nms_by_matrix, paste_masks, roi_align, roi_pool)
 from seglab.networks.recipes import mask_rcnn_nuclei as nuclei
 from seglab.networks.stages import DetectionStages, box_lines
-from seglab.networks.training import Training
 from seglab.panels import Lines, Picture
 from seglab.widgets import step_through
 
@@ -434,9 +433,8 @@ def average_precision(pictures, threshold, kind):
         for score, c, mask in zip(scores, classes, masks, strict=True):  # the surest first
             if c == kind:
                 overlaps = [float((mask & true).sum() / (mask | true).sum()) for true in free]
-                right = max(overlaps, default=0) >= threshold
-                trials.append((float(score), right))
-                if right:
+                trials.append((float(score), max(overlaps, default=0) >= threshold))
+                if trials[-1][1]:
                     free.pop(int(np.argmax(overlaps)))
     right = np.array([right for _, right in sorted(trials, key=lambda trial: -trial[0])])
     recall, precision = right.cumsum() / n_true, right.cumsum() / np.arange(1, len(right) + 1)
@@ -513,7 +511,7 @@ axes[0].legend();
 # AP needs no `min_score`: it goes through all of them. Whoever *uses* a detector has to choose one.
 
 # %% [markdown]
-# ## Real pictures: nuclei
+# ## A real photograph: nuclei
 #
 # Cell nuclei under the microscope, from the 2018 Data Science Bowl: hundreds to a picture, touching, in many kinds of
 # light. The recipe `mask_rcnn_nuclei` trains on 45 pictures and is scored on 20 others; beside it stands the best that
