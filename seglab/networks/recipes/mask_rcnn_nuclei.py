@@ -26,6 +26,22 @@ from seglab.metrics.instance import InstanceBenchmark, InstanceScores, bowl_scor
 from seglab.networks.mask_rcnn import Detections, MaskRCNN, MaskRCNNSettings
 from seglab.networks.recipes.mask_rcnn_shapes import loss
 
+__all__ = [
+    "CROP",
+    "EPOCHS",
+    "NAME",
+    "SIDE",
+    "crop",
+    "evaluate",
+    "evaluate_without_learning",
+    "find_nuclei",
+    "make_model",
+    "prepare",
+    "to_sample",
+    "train",
+    "without_learning",
+]
+
 NAME = "mask_rcnn_nuclei"
 EPOCHS = 16
 SIDE = 512  # pixels of the longer side

@@ -14,6 +14,8 @@ from seglab.metrics.instance import InstanceBenchmark, InstanceScores, instance_
 from seglab.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from seglab.segmenter import generator
 
+__all__ = ["CLASSES", "EPOCHS", "NAME", "evaluate", "loss", "make_model", "make_scene", "to_sample", "train"]
+
 CLASSES = ("disk", "rectangle", "triangle")
 NAME = "mask_rcnn_shapes"
 EPOCHS = 25
