@@ -47,7 +47,7 @@ class BorderWeights(Row):
         return f"weights within {error:.1g}"
 
 
-@benchmark("elastic deformation, picture and labels", reference="SciPy map_coordinates, cubic and nearest", least=3)
+@benchmark("elastic deformation, picture and labels", reference="SciPy map_coordinates, cubic and nearest", least=1.5)
 class Elastic(Row):
     """The same field for both; SciPy's cubic is a spline, ours a convolution: they differ by some gray levels."""
 
