@@ -551,11 +551,11 @@ def test_a_name_is_taken_once_but_a_cell_can_be_run_again(registry):
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_list(registry):
-    class Named(Toy, name="superpixels-for-tests"):
+    class Named(Toy, name="octopus-for-tests"):
         pass
 
-    with pytest.raises(ValueError, match=r"'superpixel'\. Did you mean 'superpixels-for-tests'\?.*The methods are: "):
-        get_method("superpixel")
+    with pytest.raises(ValueError, match=r"'octopus-for'\. Did you mean 'octopus-for-tests'\?.*The methods are: "):
+        get_method("octopus-for")
     with pytest.raises(ValueError, match=r"No method is called 'zzzzqqqq'\. The methods are"):
         get_method("zzzzqqqq")
 

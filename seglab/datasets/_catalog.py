@@ -147,7 +147,6 @@ def list_datasets(
     --------
     >>> [info.name for info in list_datasets()]
     ['bsds500', 'membrane', 'nuclei', 'horses', 'squeezenet']
-    ['bsds500', 'nuclei', 'squeezenet']
     >>> list_datasets()[0].name
     'bsds500'
     """

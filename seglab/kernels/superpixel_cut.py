@@ -189,7 +189,7 @@ def affinity(features: Tensor, sigma: float = 1.0, touch: Tensor | None = None) 
 
     Examples
     --------
-    >>> affinity(torch.tensor([[0.0], [1.0]])).numpy().round(4).tolist()
+    >>> affinity(torch.tensor([[0.0], [1.0]])).double().round(decimals=4).tolist()
     [[0.0, 0.3679], [0.3679, 0.0]]
     """
     n = len(features)

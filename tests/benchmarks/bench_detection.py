@@ -25,7 +25,7 @@ def boxes_in(height: int, width: int, n: int, seed: int = 0) -> Tensor:
     """Boxes (n, 4) in heaps, as a network proposes them."""
     draw = torch.Generator().manual_seed(seed)
     size = torch.tensor([height, width])
-    center = torch.rand(max(n // 20, 1), 2, generator=draw).repeat(21, 1)[:n] * size
+    center = torch.rand(max(n // 20, 1), 2, generator=draw).repeat(41, 1)[:n] * size
     center = center + 4 * torch.randn(n, 2, generator=draw)
     half = 4 + torch.rand(n, 2, generator=draw) * size.min() / 10
     return torch.cat([center - half, center + half], 1)
