@@ -12,8 +12,7 @@ __all__ = ["climb_flat", "climb_gaussian", "fuse", "gaussian_density"]
 _I = np.int32
 _F = np.float32
 _U = np.uint32
-LANES = 16  # columns that are looked at together,
-ROWS = 8  # in so many rows at a time
+LANES = 16  # columns that are looked at together, in four rows at a time
 UNITS = 2.0**24  # in which sums of modes are whole numbers
 _TABLE = 1 << 14  # moves that are remembered
 
@@ -25,40 +24,44 @@ _sums = numba.njit(nogil=True, forceinline=True, error_model="numpy", fastmath={
 
 @_sums
 def _look(first, second, third, i, mark, across, left, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
-    """What the pixel at i adds to the sums: its color, less the point's own, and its mark."""
+    """What the pixel at i adds to the sums: its color, less the point's own, and a mark."""
     d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
     seen = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (across <= left)
     return d1 if seen else _F(0), d2 if seen else _F(0), d3 if seen else _F(0), mark if seen else _I(0)
 
 
-def _flat_piece(rows: int, lanes: int) -> Any:
-    """A loop over so many rows and columns, numbers that the compiler knows."""
+def _flat_piece(lanes: int) -> Any:
+    """A loop over so many columns, a number that the compiler knows."""
 
-    def piece(first, second, third, at, stride, off, left, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
-        """Sums over these pixels from the index ``at``; the first column is ``off`` right of the point.
+    def piece(first, second, third, at, stride, off, left0, left1, left2, left3, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
+        """Sums over columns of four rows, from the index ``at``, the first of which is ``off`` right of the point.
 
-        In row j those count whose squared distance across is at most ``left[j]``. Returns the sums of colors and,
+        In row j those count whose squared distance across is at most ``leftj``. Returns the sums of colors and,
         because to add up the lanes of a vector takes as long as to look, in one whole number how many pixels there
         are, how many rows they are below the first, and the sum of their columns.
         """
         s1 = s2 = s3 = _F(0)
         marks = _I(0)
         for lane in range(lanes):
-            i, mark = at + np.uintp(lane), _I(_I(_I(lane) << 18) + _I(1))
+            i, mark = at + np.uintp(lane), _I(_I(_I(lane) << 16) + _I(1))
             across = (off + _F(_I(lane))) * (off + _F(_I(lane)))
-            for j in range(rows):
-                d1, d2, d3, seen = _look(first, second, third, i, mark, across, left[j], y1, y2, y3, limit)
-                s1 += d1
-                s2 += d2
-                s3 += d3
-                marks = _I(marks + seen)
-                i, mark = i + stride, _I(mark + _I(256))
+            a0, b0, c0, m0 = _look(first, second, third, i, mark, across, left0, y1, y2, y3, limit)
+            i, mark = i + stride, _I(mark + _I(256))
+            a1, b1, c1, m1 = _look(first, second, third, i, mark, across, left1, y1, y2, y3, limit)
+            i, mark = i + stride, _I(mark + _I(256))
+            a2, b2, c2, m2 = _look(first, second, third, i, mark, across, left2, y1, y2, y3, limit)
+            i, mark = i + stride, _I(mark + _I(256))
+            a3, b3, c3, m3 = _look(first, second, third, i, mark, across, left3, y1, y2, y3, limit)
+            s1 += a0 + a1 + a2 + a3
+            s2 += b0 + b1 + b2 + b3
+            s3 += c0 + c1 + c2 + c3
+            marks = _I(marks + _I(_I(m0 + m1) + _I(m2 + m3)))
         return s1, s2, s3, marks
 
     return _sums(piece)
 
 
-_flat8, _flat16 = _flat_piece(ROWS, 8), _flat_piece(ROWS, LANES)
+_flat8, _flat16 = _flat_piece(8), _flat_piece(LANES)
 
 
 @_inner
@@ -75,30 +78,27 @@ def _flat_sums(first, second, third, width, bandwidth, limit, top, bottom, row, 
     n = rows = cols = 0
     s1 = s2 = s3 = 0.0
     square = bandwidth * bandwidth
-    for i in range(top, bottom + 1, ROWS):
-        left = (
-            _left(i + 0, row, square),
-            _left(i + 1, row, square),
-            _left(i + 2, row, square),
-            _left(i + 3, row, square),
-            _left(i + 4, row, square),
-            _left(i + 5, row, square),
-            _left(i + 6, row, square),
-            _left(i + 7, row, square),
-        )
-        half = np.float64(np.sqrt(max(left))) + 1e-4  # more than was rounded away
+    for i in range(top, bottom + 1, 4):
+        left0, left1, left2, left3 = (
+            _left(i, row, square), _left(i + 1, row, square), _left(i + 2, row, square), _left(i + 3, row, square)
+        )  # fmt: skip
+        half = np.float64(np.sqrt(max(max(left0, left1), max(left2, left3)))) + 1e-4  # more than was rounded away
         start = max(int(np.ceil(col - half)), 0)
         stop = min(int(np.floor(col + half)) + 1, width)
         while start < stop:
             at, down, off = np.uintp(i * stride + start), np.uintp(stride), _F(start) - col
             if stop - start <= 8:
-                d1, d2, d3, marks = _flat8(first, second, third, at, down, off, left, y1, y2, y3, limit)
+                d1, d2, d3, marks = _flat8(
+                    first, second, third, at, down, off, left0, left1, left2, left3, y1, y2, y3, limit
+                )
             else:
-                d1, d2, d3, marks = _flat16(first, second, third, at, down, off, left, y1, y2, y3, limit)
+                d1, d2, d3, marks = _flat16(
+                    first, second, third, at, down, off, left0, left1, left2, left3, y1, y2, y3, limit
+                )
             count = marks & 0xFF
             n += count
-            rows += count * i + ((marks >> 8) & 0x3FF)
-            cols += count * start + (marks >> 18)
+            rows += count * i + ((marks >> 8) & 0xFF)
+            cols += count * start + (marks >> 16)
             s1 += d1
             s2 += d2
             s3 += d3
