@@ -47,16 +47,7 @@ from seglab.exercises import check
 from seglab.labels import mean_color, overlay, segment_means
 from seglab.methods import SLIC
 from seglab.methods.deep_superpixel_cut import (
-    affinity,
-    encode,
-    membership,
-    normalized_soft_cut,
-    pixel_loss,
-    soft_cut,
-    soft_cut_gradient,
-    superpixel_means,
-    vote,
-)
+    affinity, encode, membership, normalized_soft_cut, pixel_loss, soft_cut, soft_cut_gradient, superpixel_means, vote)
 from seglab.methods.normalized_cuts import ncut_value, normalized_cut
 from seglab.networks import SuperAE, deep_features, load_weights, smoothed, superae_loss, weights_info
 from seglab.widgets import step_through
