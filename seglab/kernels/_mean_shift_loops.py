@@ -106,6 +106,26 @@ def _flat_sums(first, second, third, width, bandwidth, limit, top, bottom, row, 
     return n, rows, cols, s1, s2, s3
 
 
+@_inner
+def _flat_mean(  # type: ignore[no-untyped-def]
+    first, second, third, height, width, bandwidth, limit, place_unit, row, col, y1, y2, y3
+):
+    """Where a point moves: the mean place and color of what it sees, in whole units."""
+    top, bottom = max(int(np.ceil(row - bandwidth)), 0), min(int(np.floor(row + bandwidth)), height - 1)
+    n, rows, cols, s1, s2, s3 = _flat_sums(
+        first, second, third, width, bandwidth, limit, top, bottom, row, col, y1, y2, y3
+    )
+    if n == 0:  # never where a point sets out from a pixel
+        return row, col, y1, y2, y3
+    return (
+        _F(np.rint(rows / n / place_unit) * place_unit),
+        _F(np.rint(cols / n / place_unit) * place_unit),
+        _F(y1 + np.rint(s1 / n)),
+        _F(y2 + np.rint(s2 / n)),
+        _F(y3 + np.rint(s3 / n)),
+    )
+
+
 @_loop
 def climb_flat(  # type: ignore[no-untyped-def]
     first, second, third, height, width, bandwidth, range_, place_unit, color_unit, points, moving, tol2, n_moves
@@ -118,7 +138,7 @@ def climb_flat(  # type: ignore[no-untyped-def]
     limit = _F(range_ / color_unit) * _F(range_ / color_unit)
     size = _TABLE if n_moves > 1 else 1
     seen = np.full((size, 10), _F(-1))
-    unit, reach = _F(color_unit), _F(bandwidth)
+    unit = _F(color_unit)
     most = 0
     for p in range(len(points)):
         taken = 0
@@ -130,21 +150,10 @@ def climb_flat(  # type: ignore[no-untyped-def]
                 (seen[k, 0] == row) & (seen[k, 1] == col)
                 & (seen[k, 2] == y1) & (seen[k, 3] == y2) & (seen[k, 4] == y3)
             ):  # fmt: skip
-                top, bottom = max(int(np.ceil(row - reach)), 0), min(int(np.floor(row + reach)), height - 1)
-                n, rows, cols, s1, s2, s3 = _flat_sums(
-                    first, second, third, width, reach, limit, top, bottom, row, col, y1, y2, y3
-                )
                 seen[k, 0], seen[k, 1], seen[k, 2], seen[k, 3], seen[k, 4] = row, col, y1, y2, y3
-                if n == 0:  # never where a point sets out from a pixel
-                    seen[k, 5], seen[k, 6], seen[k, 7], seen[k, 8], seen[k, 9] = row, col, y1, y2, y3
-                else:
-                    seen[k, 5] = np.rint(rows / n / place_unit) * place_unit
-                    seen[k, 6] = np.rint(cols / n / place_unit) * place_unit
-                    seen[k, 7], seen[k, 8], seen[k, 9] = (
-                        y1 + np.rint(s1 / n),
-                        y2 + np.rint(s2 / n),
-                        y3 + np.rint(s3 / n),
-                    )
+                seen[k, 5], seen[k, 6], seen[k, 7], seen[k, 8], seen[k, 9] = _flat_mean(
+                    first, second, third, height, width, _F(bandwidth), limit, place_unit, row, col, y1, y2, y3
+                )
             down, right = np.float64(seen[k, 5] - row), np.float64(seen[k, 6] - col)
             d1, d2, d3 = np.float64(seen[k, 7] - y1), np.float64(seen[k, 8] - y2), np.float64(seen[k, 9] - y3)
             d1, d2, d3 = d1 * color_unit, d2 * color_unit, d3 * color_unit
