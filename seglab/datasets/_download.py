@@ -16,7 +16,7 @@ import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from seglab.datasets._source import ENVIRONMENT, DatasetError, Source, data_root
 
-__all__ = ["BrokenArchiveError", "download", "install"]
+__all__ = ["BrokenArchiveError", "complete", "download", "install"]
 
 CHUNK = 1 << 18
 PAUSE = 1.0  # seconds before trying again, doubled each time
@@ -37,6 +37,50 @@ TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of the answer
 
 class BrokenArchiveError(DatasetError):
     """What was downloaded is not the published archive."""
+
+
+def complete(
+    source: Source,
+    root: str | os.PathLike | None = None,
+    *,
+    download: bool = False,
+    paths: Sequence[str] | None = None,
+    part: str = "",
+) -> Path:
+    """Find the folder of a data set with all files, or some, present.
+
+    Parameters
+    ----------
+    source
+        The data set.
+    root
+        As for `install`.
+    download
+        Bring it where files are missing; a folder that has all is not hashed each time.
+    paths
+        The files that are needed; all of the data set's by default.
+    part
+        What they are, for the message: ``" of the split 'test'"``.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        The data set is not on this computer, and `download` is off.
+    DatasetError
+        Files are missing, or the download failed.
+    """
+    found = source.find(root)
+    if download and (found is None or source.missing(found)):
+        found = install(source, root)
+    folder = source.require(root) if found is None else found
+    missing = source.missing(folder, paths)
+    if missing:
+        wanted = f"its {len(source.files)} files" if paths is None else f"the {len(paths)} files{part}"
+        raise DatasetError(
+            f"{folder} is incomplete: {len(missing)} of {wanted} are missing, {missing[0]} the first. "
+            f"seglab data fetch {source.name} completes it."
+        )
+    return folder
 
 
 def install(source: Source, root: str | os.PathLike | None = None, *, progress: bool = True) -> Path:

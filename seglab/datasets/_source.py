@@ -14,10 +14,12 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+import numpy as np
 import pooch
+from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
-__all__ = ["DatasetError", "DatasetNotFoundError", "Source", "data_root"]
+__all__ = ["DatasetError", "DatasetNotFoundError", "Source", "data_root", "read_pixels"]
 
 ENVIRONMENT = "SEGLAB_DATA"
 
@@ -34,6 +36,17 @@ def data_root() -> Path:
     """Where data sets are stored: the folder that SEGLAB_DATA names, else the user's cache."""
     named = os.environ.get(ENVIRONMENT)
     return Path(named).expanduser() if named else Path(pooch.os_cache("seglab"))
+
+
+def read_pixels(path: Path, mode: str, name: str) -> np.ndarray:
+    """The pixels of a picture file of the data set ``name``, in a mode of Pillow's: ``"L"``, ``"RGB"``."""
+    try:
+        with Image.open(path) as file:
+            return np.array(file.convert(mode))
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise DatasetError(
+            f"{path} cannot be read ({error}). seglab data fetch {name} checks and repairs the data set."
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

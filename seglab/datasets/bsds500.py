@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from seglab.datasets._catalog import SOURCES
-from seglab.datasets._download import install
+from seglab.datasets._download import complete
 from seglab.datasets._source import DatasetError
 from seglab.image import as_image
 
@@ -126,24 +126,11 @@ class BSDS500(Sequence[BSDSImage]):
     def __init__(self, split: Split = "train", root: str | os.PathLike | None = None, *, download: bool = False):
         if split not in _SPLITS:
             raise ValueError(f"split is one of {', '.join(_SPLITS)}; got {split!r}")
-        source = SOURCES["bsds500"]
+        part = f" of the split {split!r}"
+        self.folder = complete(SOURCES["bsds500"], root, download=download, paths=_paths(split), part=part)
         self.split: str = split
-        self.folder = source.require(root) if not download else self._downloaded(split, root)
         self.ids: tuple[str, ...] = _ids(split)
-        missing = source.missing(self.folder, _paths(split))
-        if missing:
-            raise DatasetError(
-                f"{self.folder} is incomplete: {len(missing)} of the {2 * len(self.ids)} files of the split {split!r} "
-                f"are missing, {missing[0]} the first. seglab data fetch {source.name} completes it."
-            )
         self._position = {id: i for i, id in enumerate(self.ids)}
-
-    @staticmethod
-    def _downloaded(split: str, root: str | os.PathLike | None) -> Path:
-        """The folder, after a download only where files are missing: a complete one is not hashed each time."""
-        source = SOURCES["bsds500"]
-        folder = source.find(root)
-        return folder if folder and not source.missing(folder) else install(source, root)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -11,13 +11,12 @@ from typing import Literal, overload
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
 from seglab.datasets._catalog import SOURCES
-from seglab.datasets._download import install
-from seglab.datasets._source import DatasetError
+from seglab.datasets._download import complete
+from seglab.datasets._source import read_pixels
 from seglab.image import as_image
 from seglab.segmenter import generator
 
@@ -45,12 +44,12 @@ class HorseImage:
     @cached_property
     def photograph(self) -> Tensor:
         """The photograph as published (3, H, W) float32 in [0, 1]; from 81 to 1280 pixels a side."""
-        return as_image(_read(self.image_path, "RGB"))
+        return as_image(read_pixels(self.image_path, "RGB", "horses"))
 
     @cached_property
     def labels(self) -> Tensor:
         """The truth (h, w) int64: 1 on the horse, 0 elsewhere; at the mask's size, about 250 pixels a side."""
-        return torch.from_numpy((_read(self.mask_path, "L") > 127).astype(np.int64))
+        return torch.from_numpy((read_pixels(self.mask_path, "L", "horses") > 127).astype(np.int64))
 
     @cached_property
     def image(self) -> Tensor:
@@ -106,18 +105,9 @@ class WeizmannHorses(Sequence[HorseImage]):
     ):
         if split not in (*_SIZES, "all"):
             raise ValueError(f"split is one of {', '.join(_SIZES)}, all; got {split!r}")
-        source = SOURCES["horses"]
-        found = source.find(root)
-        fetch = download and (found is None or bool(source.missing(found)))
-        self.folder = install(source, root) if fetch else source.require(root)
-        missing = source.missing(self.folder)
-        if missing:
-            raise DatasetError(
-                f"{self.folder} is incomplete: {len(missing)} of {len(source.files)} files are missing, {missing[0]} "
-                f"the first. seglab data fetch {source.name} completes it."
-            )
+        self.folder = complete(SOURCES["horses"], root, download=download)
         self.split: str = split
-        self.ids: tuple[str, ...] = _divided(split, sorted({Path(path).stem for path in source.files}))
+        self.ids: tuple[str, ...] = _divided(split, sorted({Path(path).stem for path in SOURCES["horses"].files}))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -148,12 +138,3 @@ def _divided(split: str, ids: Sequence[str]) -> tuple[str, ...]:
     ends = np.cumsum([0, *_SIZES.values()])
     k = list(_SIZES).index(split)
     return tuple(sorted(ids[i] for i in order[ends[k] : ends[k + 1]]))
-
-
-def _read(path: Path, mode: str) -> np.ndarray:
-    try:
-        with Image.open(path) as file:
-            return np.array(file.convert(mode))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        message = f"{path} cannot be read ({error}). seglab data fetch horses checks and repairs the data set."
-        raise DatasetError(message) from error

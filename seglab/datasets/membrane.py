@@ -9,14 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from seglab.datasets._catalog import SOURCES
-from seglab.datasets._download import install
-from seglab.datasets._source import DatasetError
+from seglab.datasets._download import complete
+from seglab.datasets._source import read_pixels
 from seglab.labels import connected_components
 
 __all__ = ["Membrane", "MembraneSlice"]
@@ -43,12 +41,12 @@ class MembraneSlice:
     @cached_property
     def image(self) -> Tensor:
         """The slice (1, 512, 512) float32 in [0, 1]."""
-        return _read(self.image_path)[None].float() / 255
+        return torch.from_numpy(read_pixels(self.image_path, "L", "membrane"))[None].float() / 255
 
     @cached_property
     def membrane(self) -> Tensor:
         """(512, 512) bool: True on a membrane between cells."""
-        return _read(self.truth_path) < 128
+        return torch.from_numpy(read_pixels(self.truth_path, "L", "membrane")) < 128
 
     @cached_property
     def cells(self) -> Tensor:
@@ -109,17 +107,7 @@ class Membrane(Sequence[MembraneSlice]):
     ):
         if split not in _SPLITS:
             raise ValueError(f"split is one of {', '.join(_SPLITS)}; got {split!r}")
-        source = SOURCES["membrane"]
-        found = source.find(root)
-        if download and (found is None or source.missing(found)):
-            found = install(source, root)
-        self.folder = source.require(root) if found is None else found
-        missing = source.missing(self.folder)
-        if missing:
-            raise DatasetError(
-                f"{self.folder} is incomplete: {len(missing)} of its {len(source.files)} files are missing, "
-                f"{missing[0]} the first. seglab data fetch {source.name} completes it."
-            )
+        self.folder = complete(SOURCES["membrane"], root, download=download)
         self.split: str = split
         self._slices = [self._slice(number) for number in _SPLITS[split]]
 
@@ -142,13 +130,3 @@ class Membrane(Sequence[MembraneSlice]):
 
     def __repr__(self) -> str:
         return f"Membrane({self.split!r}, {len(self)} slices)"
-
-
-def _read(path: Path) -> Tensor:
-    try:
-        with Image.open(path) as file:
-            return torch.from_numpy(np.array(file.convert("L")))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DatasetError(
-            f"{path} cannot be read ({error}). seglab data fetch membrane checks and repairs the data set."
-        ) from error

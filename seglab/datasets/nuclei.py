@@ -15,12 +15,11 @@ from typing import Literal, overload
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from seglab.datasets._catalog import SOURCES
-from seglab.datasets._download import install
-from seglab.datasets._source import DatasetError
+from seglab.datasets._download import complete
+from seglab.datasets._source import read_pixels
 from seglab.image import as_image
 from seglab.segmenter import generator
 
@@ -82,14 +81,14 @@ class NucleiImage:
     @cached_property
     def image(self) -> Tensor:
         """The picture (3, H, W) float32 in [0, 1]."""
-        return as_image(_read(self.image_path, "RGB"))
+        return as_image(read_pixels(self.image_path, "RGB", "nuclei"))
 
     @cached_property
     def instances(self) -> Tensor:
         """(H, W) int64: 0 the ground, and from 1 the nuclei in the order of their files."""
         labels = np.zeros(self.image.shape[1:], np.int64)
         for number, path in enumerate(self.mask_paths, 1):
-            labels[_read(path, "L") > 0] = number
+            labels[read_pixels(path, "L", "nuclei") > 0] = number
         return torch.from_numpy(labels)
 
     def __repr__(self) -> str:
@@ -137,21 +136,11 @@ class Nuclei(Sequence[NucleiImage]):
     def __init__(self, split: Split = "train", root: str | os.PathLike | None = None, *, download: bool = False):
         if split not in _SPLITS:
             raise ValueError(f"split is one of {', '.join(_SPLITS)}; got {split!r}")
-        source = SOURCES["nuclei"]
-        folder = source.find(root)
-        if download and (folder is None or source.missing(folder)):
-            install(source, root)
-        self.split: str = split
-        self.folder = source.require(root)
         self._masks = _masks(split)
         self.ids: tuple[str, ...] = tuple(self._masks)
         paths = [path for id in self.ids for path in (_picture(id), *self._masks[id])]
-        missing = source.missing(self.folder, paths)
-        if missing:
-            raise DatasetError(
-                f"{self.folder} is incomplete: {len(missing)} of the {len(paths)} files of the split {split!r} are "
-                f"missing, {missing[0]} the first. seglab data fetch {source.name} completes it."
-            )
+        self.folder = complete(SOURCES["nuclei"], root, download=download, paths=paths, part=f" of the split {split!r}")
+        self.split: str = split
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -198,13 +187,3 @@ def _number(path: str) -> int:
 
 def _picture(id: str) -> str:
     return f"{id}/images/{id}.png"
-
-
-def _read(path: Path, mode: str) -> np.ndarray:
-    try:
-        with Image.open(path) as file:
-            return np.array(file.convert(mode))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DatasetError(
-            f"{path} cannot be read ({error}). seglab data fetch nuclei checks and repairs the data set."
-        ) from error

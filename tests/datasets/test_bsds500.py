@@ -198,13 +198,16 @@ def test_where_it_is_absent_the_error_says_what_to_do(tmp_path, monkeypatch):
 
 def test_download_fetches_what_is_not_there_and_only_that(small, monkeypatch):
     fetched = []
-    monkeypatch.setattr(bsds500, "install", lambda source, root: fetched.append(root) or small / "BSDS500/data")
+    monkeypatch.setattr(
+        "seglab.datasets._download.install", lambda source, root: fetched.append(root) or small / "BSDS500/data"
+    )
     assert len(BSDS500("val", download=True)) == 3
     assert fetched == [], "it is complete"
     path = small / "BSDS500/data/images/val/10.jpg"
     path.rename(small / "kept")
     monkeypatch.setattr(
-        bsds500, "install", lambda source, root: fetched.append(root) or (small / "kept").rename(path).parents[2]
+        "seglab.datasets._download.install",
+        lambda source, root: fetched.append(root) or (small / "kept").rename(path).parents[2],
     )
     assert len(BSDS500("val", root=small, download=True)) == 3
     assert fetched == [small]

@@ -78,13 +78,13 @@ def test_what_is_missing(small, tmp_path):
     with pytest.raises(DatasetNotFoundError, match="seglab data fetch horses"):
         WeizmannHorses("train", tmp_path / "nowhere")
     (small / "labels/horse007.png").unlink()
-    with pytest.raises(DatasetError, match=r"incomplete: 1 of 654 files are missing, labels/horse007\.png"):
+    with pytest.raises(DatasetError, match=r"incomplete: 1 of its 654 files are missing, labels/horse007\.png"):
         WeizmannHorses("train", small)
 
 
 def test_a_download_only_where_something_is_missing(small, monkeypatch):
     asked = []
-    monkeypatch.setattr(horses, "install", lambda source, root: asked.append(source.name) or small)
+    monkeypatch.setattr("seglab.datasets._download.install", lambda source, root: asked.append(source.name) or small)
     WeizmannHorses("val", small, download=True)
     assert asked == []
     (small / "labels/horse007.png").unlink()

@@ -77,7 +77,7 @@ def test_missing_files(folder, tmp_path_factory, monkeypatch):
 
 def test_downloads_what_is_missing(folder, monkeypatch):
     asked = []
-    monkeypatch.setattr(membrane, "install", lambda source, root: asked.append(source.name) or folder)
+    monkeypatch.setattr("seglab.datasets._download.install", lambda source, root: asked.append(source.name) or folder)
     Membrane("train", folder, download=True)
     assert asked == []
     path = folder / "train/image/0.png"
@@ -89,7 +89,7 @@ def test_downloads_what_is_missing(folder, monkeypatch):
         path.write_bytes(content)
         return folder
 
-    monkeypatch.setattr(membrane, "install", install)
+    monkeypatch.setattr("seglab.datasets._download.install", install)
     assert len(Membrane("test", folder, download=True)) == 6
     assert asked == ["membrane"]
 

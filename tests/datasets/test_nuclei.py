@@ -101,7 +101,7 @@ def test_missing_files(folder, tmp_path):
 
 def test_downloads_where_it_is_not_found(folder, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(nuclei, "install", lambda source, root: asked.append((source.name, root)))
+    monkeypatch.setattr("seglab.datasets._download.install", lambda source, root: asked.append((source.name, root)))
     assert len(Nuclei("test", folder, download=True)) == 20
     assert asked == []
     with pytest.raises(DatasetNotFoundError):
