@@ -448,18 +448,33 @@ def majority_vote(labels: Tensor, segments: Tensor) -> Tensor:
     key = places[voting] * n_labels + ranks[voting]
     if n_labels * n_segments <= 2 * labels.numel() + 4096:
         votes = torch.bincount(key, minlength=n_labels * n_segments).reshape(n_segments, n_labels)
-        # one number that orders by votes, then by the smaller label
-        best = (votes * n_labels + torch.arange(n_labels - 1, -1, -1, device=votes.device)).amax(1)
+        winner = most_votes(votes)
     else:  # a table of all pairs would not fit: only those that occur
         runs, lengths = torch.unique_consecutive(key, return_counts=True)
         pairs, place = torch.unique(runs, return_inverse=True)
         counts = torch.zeros_like(pairs).index_add(0, place, lengths)
         score = counts * n_labels + (n_labels - 1 - pairs % n_labels)
         best = score.new_zeros(n_segments).scatter_reduce(0, pairs // n_labels, score, "amax")
-    winner = torch.where(best >= n_labels, n_labels - 1 - best % n_labels, -1)
+        winner = torch.where(best >= n_labels, n_labels - 1 - best % n_labels, -1)
     if table is not None:
         winner = torch.where(winner >= 0, table[winner.clamp(min=0)], -1)
     return torch.where(places >= 0, winner[places.clamp(min=0)], labels)
+
+
+def most_votes(votes: Tensor) -> Tensor:
+    """The column with most votes in each row of (S, L) whole numbers, (S,) int64: the first of equals, −1 without any.
+
+    Their type must hold L times the most votes: int32 is several times faster where it does.
+
+    Examples
+    --------
+    >>> most_votes(torch.tensor([[0, 2, 2], [0, 0, 0]])).tolist()
+    [1, -1]
+    """
+    n = votes.shape[1]
+    # one number that orders by votes, then by the smaller label; torch's argmax promises any of equals
+    best = (votes * n + torch.arange(n - 1, -1, -1, device=votes.device, dtype=votes.dtype)).amax(1).long()
+    return torch.where(best >= n, n - 1 - best % n, -1)
 
 
 # ---- absorbing small segments -----------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seglab.labels import most_votes
+
 __all__ = [
     "EPS",
     "Aims",
@@ -231,13 +233,10 @@ def vote(labels: Tensor, segments: Tensor, max_labels: int, n_segments: int) -> 
     b = len(labels)
     first = n_segments * torch.arange(b, device=labels.device)[:, None, None]
     place = (segments + first).flatten()
-    table = torch.zeros(b * n_segments * max_labels, dtype=torch.int32, device=labels.device)
+    whole = torch.int32 if labels[0].numel() * max_labels < 2**31 else torch.int64
+    table = torch.zeros(b * n_segments * max_labels, dtype=whole, device=labels.device)
     table.index_add_(0, place * max_labels + labels.flatten(), table.new_ones(()).expand(len(place)))
-    table = table.reshape(-1, max_labels)
-    # one number that orders by votes, then by the smaller label
-    best = (table * max_labels + torch.arange(max_labels - 1, -1, -1, device=table.device, dtype=table.dtype)).amax(1)
-    winner = max_labels - 1 - best.long() % max_labels
-    return winner[place].reshape(labels.shape)
+    return most_votes(table.reshape(-1, max_labels))[place].reshape(labels.shape)
 
 
 def count_each(labels: Tensor, max_labels: int) -> Tensor:

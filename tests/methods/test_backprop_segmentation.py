@@ -469,3 +469,8 @@ def test_learns_the_same_on_a_gpu() -> None:
         assert a is not None
         assert b is not None
         torch.testing.assert_close(a, b.cpu(), atol=1e-5, rtol=1e-3)
+
+
+def test_the_vote_of_a_large_picture_in_one_segment_does_not_overflow():
+    labels = torch.full((1, 3000, 4000), 5)
+    assert vote(labels, torch.zeros_like(labels), 200, 1).unique().tolist() == [5]
