@@ -178,6 +178,13 @@ def test_importing_the_package_is_light():
     assert not loaded & heavy
 
 
+def test_the_methods_are_imported_without_what_downloads_draws_or_compiles():
+    heavy = ("requests", "pooch", "skimage", "matplotlib", "numba")
+    code = f"import sys, seglab.methods; print(*(name for name in {heavy} if name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout.split() == []
+
+
 # ------------------------------------------------------------------------------------------------------- names, places
 
 

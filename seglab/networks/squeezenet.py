@@ -18,14 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pooch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seglab.datasets._catalog import SOURCES
-from seglab.datasets._download import install
-from seglab.datasets._source import DatasetError
 from seglab.image import as_image
 
 __all__ = [
@@ -141,9 +137,13 @@ def load_squeezenet(root: str | os.PathLike | None = None, *, download: bool = F
     DatasetError
         Its checksum is wrong and `download` is false, or the download failed.
     """
+    from seglab.datasets._catalog import SOURCES  # here, because what downloads takes a moment to import
+    from seglab.datasets._download import install
+    from seglab.datasets._source import DatasetError
+
     source = SOURCES["squeezenet"]
     path = (install(source, root) if download else source.require(root)) / _FILE
-    if pooch.file_hash(str(path)) != source.files[_FILE]:
+    if source.problems(path.parent):
         raise DatasetError(f"{path} is broken: its checksum is wrong. Load with download=True to mend it.")
     model = SqueezeNet()
     read_compressed(path.read_bytes(), model)
@@ -171,6 +171,8 @@ def class_names(root: str | os.PathLike | None = None) -> list[str]:
     >>> class_names("no/such/folder")[292]
     'class 292'
     """
+    from seglab.datasets._catalog import SOURCES
+
     folder = SOURCES["squeezenet"].find(root)
     path = Path() if folder is None else folder / "imagenet_class_names.txt"
     if not path.is_file():

@@ -56,7 +56,9 @@ def test_a_broken_file(seglab_data, tmp_path):
 @pytest.mark.data
 def test_a_download_that_is_not_needed(model, seglab_data, monkeypatch):
     asked = []
-    monkeypatch.setattr(squeezenet, "install", lambda source, root: asked.append(root) or source.require(root))
+    monkeypatch.setattr(
+        "seglab.datasets._download.install", lambda source, root: asked.append(root) or source.require(root)
+    )
     again = squeezenet.load_squeezenet(seglab_data, download=True)
     assert asked == [seglab_data]
     assert torch.equal(again.classifier.weight, model.classifier.weight)
