@@ -46,7 +46,7 @@ from seglab.kernels.superpixel_cut import (
     touching,
     vote,
 )
-from seglab.labels import connected_components, relabel, segment_means
+from seglab.labels import absorb_small, connected_components, relabel, segment_means
 from seglab.methods.felzenszwalb import Felzenszwalb
 from seglab.methods.mean_shift import MeanShift
 from seglab.methods.slic import SLIC
@@ -146,7 +146,12 @@ class DeepSuperpixelCutState(State):
     @cached_property
     def labels(self) -> Tensor:
         """(H, W) int64: the clusters that there are, or their connected parts, numbered by their first pixel."""
-        return connected_components(self.clusters) if self.method.connected else relabel(self.clusters)
+        if not self.method.connected:
+            return relabel(self.clusters)
+        parts = connected_components(self.clusters)
+        if self.method.min_size <= 1:
+            return parts
+        return absorb_small(parts, self.association.T[:, self.superpixels], self.method.min_size)
 
     @cached_property
     def objective(self) -> Tensor:
@@ -217,6 +222,8 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
         Of the gradient descent.
     connected
         Make a segment of each connected part of a cluster.
+    min_size
+        In pixels: a smaller part is absorbed by the neighbor whose mean association is the nearest.
     seed
         Of the weights that are drawn: all, or those for clusters beyond SuperAE's 32 features.
 
@@ -270,6 +277,9 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
     lr: float = param(0.03, low=1e-3, high=1.0, scale="log", valid="(0, inf)", help="learning rate")
     momentum: float = param(0.9, low=0, high=0.99, valid="[0, 1)", help="of the steps")
     connected: bool = param(False, help="segments are connected parts of clusters")
+    min_size: int = param(
+        0, low=0, high=3000, valid="[0, inf)", unit="px", help="smaller parts are absorbed", when={"connected": True}
+    )
     seed: int = 0
 
     def init(self, image: Tensor) -> DeepSuperpixelCutState:

@@ -13,6 +13,7 @@ from seglab.kernels.normalized_cuts import ncut_value
 from seglab.labels import majority_vote, segment_means
 from seglab.methods import DeepSuperpixelCut
 from seglab.methods.deep_superpixel_cut import (
+    Losses,
     affinity,
     encode,
     losses,
@@ -231,6 +232,17 @@ def test_labels_are_the_clusters_of_the_states_own_network():
     assert pure == [1] * len(q)
     split = dataclasses.replace(state, method=dataclasses.replace(state.method, connected=True))
     assert len(split.labels.unique()) >= len(state.labels.unique())
+
+
+def test_small_parts_go_to_the_neighbor_of_the_nearest_association():
+    state = DeepSuperpixelCut(n_superpixels=40, max_iter=1, connected=True).segment(shapes(height=40, width=48).image).state
+    superpixels = torch.tensor([[0, 0, 0, 1, 2, 2, 2]])
+    q = torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.35, 0.35], [0.1, 0.2, 0.7]])
+    for least, expected in ((0, [0, 0, 0, 1, 2, 2, 2]), (2, [0, 0, 0, 1, 1, 1, 1]), (9, [0] * 7)):
+        method = dataclasses.replace(state.method, min_size=least)
+        made = dataclasses.replace(state, superpixels=superpixels, method=method)
+        made.__dict__["losses"] = Losses(q, torch.tensor(0.0), torch.tensor(0.0))
+        assert made.labels.tolist() == [expected]
 
 
 def test_the_two_losses_do_what_they_are_for():
