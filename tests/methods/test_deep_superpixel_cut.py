@@ -235,7 +235,9 @@ def test_labels_are_the_clusters_of_the_states_own_network():
 
 
 def test_small_parts_go_to_the_neighbor_of_the_nearest_association():
-    state = DeepSuperpixelCut(n_superpixels=40, max_iter=1, connected=True).segment(shapes(height=40, width=48).image).state
+    state = (
+        DeepSuperpixelCut(n_superpixels=40, max_iter=1, connected=True).segment(shapes(height=40, width=48).image).state
+    )
     superpixels = torch.tensor([[0, 0, 0, 1, 2, 2, 2]])
     q = torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.35, 0.35], [0.1, 0.2, 0.7]])
     for least, expected in ((0, [0, 0, 0, 1, 2, 2, 2]), (2, [0, 0, 0, 1, 1, 1, 1]), (9, [0] * 7)):
