@@ -27,7 +27,7 @@ from seglab.benchmark.scores import pooled, score
 from seglab.datasets import BSDS500
 from seglab.labels import segment_means
 from seglab.methods import SLIC, DeepSuperpixelCut, Felzenszwalb, MeanShift
-from seglab.methods.deep_superpixel_cut import DeepSuperpixelCutState, affinity
+from seglab.methods.deep_superpixel_cut import affinity
 from seglab.methods.normalized_cuts import normalized_cut
 from seglab.metrics import region_benchmark
 from seglab.networks import SuperAE, deep_features, load_weights, smoothed
@@ -78,14 +78,9 @@ def deep_cut(method: DeepSuperpixelCut) -> Row:
     methods = [dataclasses.replace(method, min_size=size) for size in sizes]
 
     def row(image: Tensor) -> list[Tensor]:
-        reached: list[DeepSuperpixelCutState] = []
-        state = method.init(image)
-        for following in method.steps(image, init=state):
-            if following.history:  # it knows how many clusters the one before it had
-                n = int(following.history[-1][2])
-                reached += [state] * (sum(n <= k for k in CLUSTERS) - len(reached))
-            state = following
-        reached += [state] * (len(CLUSTERS) - len(reached))
+        states = list(method.steps(image))
+        left = [int(record[2]) for record in states[-1].history]  # clusters of each state but the last
+        reached = [next((s for s, n in zip(states, left, strict=False) if n <= most), states[-1]) for most in CLUSTERS]
         maps = {s.n_iter: [dataclasses.replace(s, method=m).labels for m in methods] for s in reached}
         return [labels for s in reached for labels in maps[s.n_iter]]
 
@@ -121,17 +116,18 @@ def clustered(by: str, deep: bool) -> Row:
 
 
 def _tables() -> dict[str, Row]:
-    fine = {name: dataclasses.replace(CHOSEN, superpixels=kind) for name, kind in FINE.items()}
-    rows = {f"table 3: {name}, DSC": deep_cut(method) for name, method in fine.items() if method != CHOSEN}
+    rows = {"table 5: DSC": deep_cut(CHOSEN)}
     rows |= {f"table 3: {name}, IMG": coarse(methods) for name, methods in COARSE.items()}
     rows |= {f"table 3: {name}, SuperAE": coarse(methods, "superae") for name, methods in COARSE.items()}
     rows["table 2: IMG, REC"] = coarse(COARSE[KIND], "superae_plain")
     rows["table 2: IMG, REC, TEM, L1"] = deep_cut(dataclasses.replace(CHOSEN, beta=0.0))
     for by in ("k-means", "NCut"):
         rows |= {f"table 4: {by}, {'deep' if deep else 'RGB'}": clustered(by, deep) for deep in (False, True)}
+    others = {name: kind for name, kind in FINE.items() if name != KIND}
+    rows |= {f"table 3: {n}, DSC": deep_cut(dataclasses.replace(CHOSEN, superpixels=k)) for n, k in others.items()}
     for seed in range(3):
         rows[f"start at random, seed {seed}"] = deep_cut(dataclasses.replace(CHOSEN, start="random", seed=seed))
-    return {"table 5: DSC": deep_cut(CHOSEN), **rows}
+    return rows
 
 
 KIND = next(name for name, kind in FINE.items() if kind == CHOSEN.superpixels)  # what tables 2, 4 and 5 are made with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from importlib import resources
 
@@ -31,17 +32,19 @@ class FewPictures:
             yield type("Picture", (), {"image": scene.image, "segmentations": [scene.semantic]})()
 
 
-def test_label_maps_are_those_at_the_iterations_asked_for():
+def test_label_maps_are_those_when_so_few_clusters_are_left(monkeypatch):
     image = shapes(height=40, width=48).image
-    method = DeepSuperpixelCut(max_iter=20, n_superpixels=40, min_clusters=2)
+    monkeypatch.setattr(study, "CLUSTERS", (40, 18, 2))
+    method = DeepSuperpixelCut(max_iter=20, n_superpixels=40, min_clusters=2, connected=True, min_size=40)
     maps = study.deep_cut(method)(image)
     states = list(method.steps(image))
-    assert len(maps) == 2
-    assert torch.equal(maps[0], states[10].labels)
-    assert torch.equal(maps[1], states[-1].labels)
-    stopped = study.deep_cut(DeepSuperpixelCut(max_iter=40, n_superpixels=40, min_clusters=32))(image)
-    assert len(stopped) == 3
-    assert torch.equal(stopped[0], stopped[2])
+    reached = [next((s for s in states if s.n_clusters <= k), states[-1]) for k in (40, 18, 2)]
+    assert [s.n_iter for s in reached][0] == 0 < reached[1].n_iter < reached[2].n_iter == 20
+    for i, state in enumerate(reached):
+        for half, size in enumerate((20, 80)):
+            expected = dataclasses.replace(state, method=dataclasses.replace(method, min_size=size)).labels
+            assert torch.equal(maps[2 * i + half], expected)
+    assert len(study.deep_cut(dataclasses.replace(method, min_size=0))(image)) == 3
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -79,6 +82,13 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert list(written) == ["val, every 2th picture", "test, all pictures"]
     assert set(written["test, all pictures"]["rows"]) == set(study.TABLES)
     assert "as it is" in capsys.readouterr().out
+    assert written["val, every 2th picture"]["command"].endswith("choices --every 2")
+
+
+def test_every_published_row_has_one_of_ours():
+    assert set(study.SAME.values()) <= set(study.TABLES)
+    assert set(study.PUBLISHED) == {*study.TABLES, *study.SAME} - {f"start at random, seed {i}" for i in range(3)}
+    assert not set(study.SAME) & set(study.TABLES)
 
 
 def test_the_committed_study_is_of_these_rows():
