@@ -1,8 +1,8 @@
-"""What each choice in Deep Superpixel Cut is worth, and the paper's tables, on parts of BSDS500.
+"""What each choice in Deep Superpixel Cut is worth, and the slides' tables, on parts of BSDS500.
 
     python -m seglab.benchmark.deep_superpixels choices     # validation split: one choice changed at a time
-    python -m seglab.benchmark.deep_superpixels tables      # test split: the paper's tables 2, 3 and 4
-    python -m seglab.benchmark.deep_superpixels tables --every 1    # the same on all 200 pictures
+    python -m seglab.benchmark.deep_superpixels tables      # test split: tables 2 to 5, every tenth picture
+    python -m seglab.benchmark.deep_superpixels tables --every 1 --only "table 5"    # DSC on all 200 pictures
 
 Rows are written as they are finished, to ``--out``; the same command goes on where it was stopped.
 """
@@ -55,7 +55,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "superpixels of the picture": {"smooth": False},
     "β = 2": {"beta": 2.0},
     "W of colors": {"similarity": "color"},
-    "start at random": {"start": "random"},
+    **{f"start at random, seed {seed}": {"start": "random", "seed": seed} for seed in range(3)},
     "normalized cut": {"cut": "normalized"},
     "no L1": {"alpha": 0.0},
     "β = 15": {"beta": 15.0},

@@ -15,8 +15,9 @@ arXiv:2103.06031.
 *Differs from the paper*: written from the authors' slides, which give equations and figures, no settings; there is no
 public code. Everything else is a choice made here, and most are parameters: which picture superpixels are made of, and
 by what; the features behind W, and which superpixels it joins; where training starts; K, α, β, learning rate and
-iterations. `seglab.benchmark.deep_superpixels` says what each is worth. The network may see a smaller picture
-(`stride`); superpixels are always those of the whole. L1 is divided by the number of pixels, L2 by the sum of weights.
+iterations; what becomes of small parts. `seglab.benchmark.deep_superpixels` says what choices are worth, and has the
+settings that were measured. The network may see a smaller picture (`stride`); superpixels are always those of the
+whole. L1 is divided by the number of pixels, L2 by the sum of weights.
 """
 
 from __future__ import annotations
