@@ -338,8 +338,8 @@ def _level_loop(values: np.ndarray, counts: np.ndarray) -> bool:
                 tables[k & 3, word >> np.uint64(8 * k) & byte] += one
         for i in range(8 * len(words), len(piece)):
             tables[0, levels[i]] += one
-    for level in range(256):
-        counts[level] = np.float64(tables[0, level]) + tables[1, level] + tables[2, level] + tables[3, level]
+    for j in range(256):
+        counts[j] = np.float64(tables[0, j]) + tables[1, j] + tables[2, j] + tables[3, j]
     return True
 
 
