@@ -39,7 +39,7 @@ def test_label_maps_are_those_when_so_few_clusters_are_left(monkeypatch):
     maps = study.deep_cut(method)(image)
     states = list(method.steps(image))
     reached = [next((s for s in states if s.n_clusters <= k), states[-1]) for k in (40, 18, 2)]
-    assert [s.n_iter for s in reached][0] == 0 < reached[1].n_iter < reached[2].n_iter == 20
+    assert reached[0].n_iter == 0 < reached[1].n_iter < reached[2].n_iter == 20
     for i, state in enumerate(reached):
         for half, size in enumerate((20, 80)):
             expected = dataclasses.replace(state, method=dataclasses.replace(method, min_size=size)).labels
