@@ -225,8 +225,8 @@ def segment_benchmark(
     for threshold in heights:
         found = [_detections(s, threshold, annotators) for s in each]
         images.append([_curve(*one) for one in found])
-        *parts, n_true = zip(*found, strict=True)
-        curves.append(_curve(*(np.concatenate(part) for part in parts), sum(n_true)))
+        sizes, correct, finders, n_true = zip(*found, strict=True)
+        curves.append(_curve(np.concatenate(sizes), np.concatenate(correct), np.concatenate(finders), sum(n_true)))
     f = np.array([[_f(*curve[-1, 1:]) for curve in one] for one in images]).T
     return SegmentBenchmark(
         thresholds=heights,
