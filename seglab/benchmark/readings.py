@@ -36,7 +36,7 @@ READINGS: dict[str, tuple[Any, bool]] = {  # how people count, see `segment_benc
     "mean of pictures": ("pooled", True),
 }
 _K_MEANS = {"color_space": "rgb", "max_iter": 30}
-# The paper's settings, windows of 1, 3, 5 and 7 with some k from 2 to 20 and five scales; it gives no sigma or min_size.
+# The paper has windows of 1, 3, 5 and 7, k from 2 to 20, and these five scales; it gives neither sigma nor min_size.
 SWEEPS: dict[str, list[tuple[str, dict[str, Any], str]]] = {
     "k-means": [
         ("kmeans", {**_K_MEANS, "window": 1}, "n_clusters=2,3,4,5,6,8,10,20"),
