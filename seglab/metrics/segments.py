@@ -241,9 +241,9 @@ def segment_benchmark(
 
 
 def _detections(scores: SegmentScores, threshold: float, annotators: Annotators) -> Detected:
-    """Sizes: of the prediction's segments, of those that are correct, of the largest that finds each true one found.
+    """Sizes: of the prediction's segments, of those that are correct, of those that find a true one; how many there are.
 
-    And the number of true ones in which recall is.
+    The last is the number of true segments of which recall is a part.
     """
     over = scores.overlaps > threshold
     pred, true, n_true = scores.pred[over], scores.true[over], len(scores.truth_of)
@@ -269,10 +269,10 @@ def _alone(scores: SegmentScores, pred: Whole, true: Whole, person: int) -> Dete
 
 
 def _finders(scores: SegmentScores, pred: Whole, true: Whole) -> Whole:
-    """The size of the largest segment that finds it, for each true one that is found."""
+    """(R,) for each true segment the size of the largest one that finds it; 0 where none does."""
     largest = np.zeros(len(scores.truth_of), np.int64)
     np.maximum.at(largest, true, scores.sizes[pred])
-    return largest[largest > 0]
+    return largest
 
 
 def _curve(sizes: Whole, correct: Whole, finders: Whole, n_true: float) -> Array:
