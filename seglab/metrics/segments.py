@@ -241,9 +241,9 @@ def segment_benchmark(
 
 
 def _detections(scores: SegmentScores, threshold: float, annotators: Annotators) -> Detected:
-    """Sizes: of the prediction's segments, of those that are correct, of those that find a true one; how many there are.
+    """Sizes: of the prediction's segments, of those that are correct, of those that find a true one, 0 if none does.
 
-    The last is the number of true segments of which recall is a part.
+    And the number of true segments of which recall is a part.
     """
     over = scores.overlaps > threshold
     pred, true, n_true = scores.pred[over], scores.true[over], len(scores.truth_of)
