@@ -39,7 +39,7 @@ _K_MEANS = {"color_space": "rgb", "max_iter": 30}
 # The paper has windows of 1, 3, 5 and 7, k from 2 to 20, and these five scales; it gives neither sigma nor min_size.
 SWEEPS: dict[str, list[tuple[str, dict[str, Any], str]]] = {
     "k-means": [
-        ("kmeans", {**_K_MEANS, "window": 1}, "n_clusters=2,3,4,5,6,8,10,20"),
+        ("kmeans", {**_K_MEANS, "window": 1}, "n_clusters=2,3,4,6,10"),
         ("kmeans", {**_K_MEANS, "window": 3}, "n_clusters=2,3,6"),
         ("kmeans", {**_K_MEANS, "window": 5}, "n_clusters=2,4"),
         ("kmeans", {**_K_MEANS, "window": 7}, "n_clusters=2,4"),
