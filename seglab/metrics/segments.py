@@ -191,7 +191,8 @@ def segment_benchmark(
           two people drew is found once.
         - ``"mean"``: the same in the number that a person drew on average. May be more than 1, as people's correct
           segments may be different ones.
-        - ``"best"``: against one person only, with whom the picture's F is highest at that threshold (the first such).
+        - ``"best"``: against one person only, with whom the picture's average precision is highest at that threshold
+          (the first such).
 
     Returns
     -------
@@ -248,7 +249,8 @@ def _detections(scores: SegmentScores, threshold: float, annotators: Annotators)
     over = scores.overlaps > threshold
     pred, true, n_true = scores.pred[over], scores.true[over], len(scores.truth_of)
     if annotators == "best":
-        return max((_alone(scores, pred, true, k) for k in np.unique(scores.truth_of)), key=_f_of)
+        alone = [_alone(scores, pred, true, person) for person in np.unique(scores.truth_of)]
+        return max(alone, key=lambda one: _area(_curve(*one)))
     sizes, correct = scores.sizes, scores.sizes[np.unique(pred)]
     if annotators in ("correct", "mean"):
         n_people = int(scores.truth_of[-1]) + 1
@@ -285,10 +287,6 @@ def _curve(sizes: Whole, correct: Whole, finders: Whole, n_true: float) -> Array
 def _area(curve: Array) -> float:
     """Average precision: the precision at each place, weighted by how much recall grows there."""
     return float(np.diff(curve[:, 1], prepend=0) @ curve[:, 2])
-
-
-def _f_of(found: Detected) -> float:
-    return _f(*_curve(*found)[-1, 1:])
 
 
 def _f(recall: float, precision: float) -> float:

@@ -52,8 +52,8 @@ def naive(pictures: Pictures, threshold: float, min_size: int, annotators: str) 
 
 
 def best_truth(truths: list[np.ndarray], labels: np.ndarray, threshold: float, min_size: int) -> np.ndarray:
-    """The person's with whom F is highest, the first of several."""
-    return max(truths, key=lambda truth: naive([([truth], labels)], threshold, min_size, "pooled")[3])
+    """The person's with whom the average precision is highest, the first of several."""
+    return max(truths, key=lambda truth: naive([([truth], labels)], threshold, min_size, "pooled")[0])
 
 
 # ---- against loops ----------------------------------------------------------------------------------------------
@@ -124,9 +124,9 @@ def test_people_together_and_one_by_one() -> None:
         "each": (0.5, 0.5),  # three trials of six
         "correct": (1, 0.5),  # three correct ones in six
         "mean": (1, 1),  # … in three, which a person drew on average
-        "best": (2 / 3, 0.5),  # F with the first 2 · 1/3 · 1/2 / (5/6) = 2/5, with the second 4/7
+        "best": (1 / 3, 0.5),  # AP with the first 1/2, with the second 1/2 · 2/3
     }
-    areas = {"pooled": 0.5, "each": 1 / 6 * 1 / 2 + 2 / 6 * 3 / 6, "correct": 0.5, "mean": 1, "best": 1 / 2 * 2 / 3}
+    areas = {"pooled": 0.5, "each": 1 / 6 * 1 / 2 + 2 / 6 * 3 / 6, "correct": 0.5, "mean": 1, "best": 0.5}
     assert {a: r.ap[0] for a, r in results.items()} == pytest.approx(areas)
 
 
