@@ -408,8 +408,7 @@ print(f"OIS {ois:.4f} at " + ", ".join(f"{thresholds[k]:.2f}" for k in covering_
 # of a method can do that. What a user gets is the score at a setting that was chosen on **other** pictures
 # (`seglab benchmark --choose-on val`).
 #
-# > **Predict first.** Offer the same pictures fewer thresholds to choose from: every twelfth, sixth, third. Which of the
-# > two suffers?
+# > **Predict first.** Offer the same pictures fewer thresholds: every twelfth, sixth, third. Does ODS suffer, or OIS?
 
 # %%
 information_at = np.array([scores.information for scores in regions_of.values()])  # bits: less is better
@@ -418,8 +417,8 @@ for every in (12, 6, 3, 1):
     print(f"{offered.shape[1]:2} thresholds: VI ODS {offered.mean(0).min():.3f}, OIS {offered.min(1).mean():.3f}")
 
 # %% [markdown]
-# A choice more never harms either, but OIS gains from each, as long as some picture likes it. So an OIS belongs to a
-# method *and* to the list of settings that it was given. Two tables with different lists cannot be compared by it.
+# Both, and OIS more. ODS is content once the list has *one* good threshold; OIS gains as long as *some* picture likes a
+# new entry. So it belongs to a method *and* to the list of settings that it was given, and so does, less, ODS.
 #
 # **Pool or average?** The mean of the pictures' scores gives each picture one vote. Berkeley's covering *pools*: the
 # sums over all regions of all people and all pictures, and one division at the end. So a large picture, or one that
@@ -595,9 +594,11 @@ for row in [row for row in published + ours if row.name.startswith("mean shift")
 # small segments. `row.source` of ours is the command. The published *normalized cuts* joins pixels at three scales; ours
 # cuts a graph of 400 superpixels: another method under the same name.
 #
-# **Six readings of one sentence.** Kanezaki's "segment is correct if the maximum IoU is larger than 0.5" leaves open
-# with whom of five people. Any? Each in turn? And is a segment that two people drew found once or twice? Below, six
-# answers for the same segmentations, and what the paper printed.
+# **Six readings of one sentence.** For Kanezaki a segment is correct if its best overlap with those of the ground truth
+# is more than 0.5. Which of five people's? Any? Each in turn? And is what two people drew found once or twice? Below, six
+# answers for the same segmentations, each at its best setting, AP at 0.5 / 0.7, and what the paper printed.
+#
+# > **Predict first.** Will the readings differ by a tenth, or by more than the two methods do?
 
 # %%
 names = {"k-means": "k-means", "Felzenszwalb–Huttenlocher": "Felzenszwalb-Huttenlocher"}
@@ -612,9 +613,11 @@ for reading in dict.fromkeys(name.partition(": ")[2] for name in readings):
     print(f"{reading:30}{text}{at_50[1] / at_50[0]:9.1f}")
 
 # %% [markdown]
-# The same segments, and average precisions that differ by factors: more than what parts the methods. The *order* of the
-# two is the same in every row. So compare by one reading, within one code, and say which: the table above takes *any
-# person*, as Berkeley's precision does.
+# The same segments, and average precisions that differ by factors: more than what parts the methods. No row has both of
+# the printed figures; the *order* of the two methods is the same in each. So compare by one reading, within one code, and
+# say which: the table above takes *any person*, as Berkeley's precision does. (*Found once*: recall counts a segment that
+# two people drew once. *Of one person's*: recall in as many segments as a person drew on average, which passes 1 where
+# people's differ. *Best person*: for each picture the one with whom its average precision is highest.)
 
 # %% [markdown]
 # ## Where it breaks
