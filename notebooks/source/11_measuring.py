@@ -574,7 +574,7 @@ for row in ours:
     values = [row.cells.get(name, benchmark.Cell()).ods for name in
               ("covering", "rand", "information", "boundary", "ap50", "ap70")]
     text = "".join(" " * 8 if value is None else f"{value:8.3f}" for value in values)
-    print(f"{row.name:28}{text}" + (f"{row.seconds:10.2f}" if row.seconds else ""))
+    print(f"{row.name:28}{text}" + (f"{row.seconds:10.3f}" if row.seconds else ""))
 
 # %% [markdown]
 # Read it with this chapter in mind. By PRI, a tree that never looks is on a level with methods that do, and above one
