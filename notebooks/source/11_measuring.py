@@ -575,6 +575,7 @@ for row in ours:
               ("covering", "rand", "information", "boundary", "ap50", "ap70")]
     text = "".join(" " * 8 if value is None else f"{value:8.3f}" for value in values)
     print(f"{row.name:28}{text}" + (f"{row.seconds:10.3f}" if row.seconds else ""))
+print("", *benchmark.measured().notes, sep="\n")
 
 # %% [markdown]
 # Read it with this chapter in mind. By PRI, a tree that never looks is on a level with methods that do, and above one
@@ -591,8 +592,8 @@ for row in [row for row in published + ours if row.name.startswith("mean shift")
 
 # %% [markdown]
 # What a table does not say, as a rule: which settings were on the list, how features were scaled, what was done with
-# small segments. `row.source` of ours is the command. The published *normalized cuts* joins pixels at three scales; ours
-# cuts a graph of 400 superpixels: another method under the same name.
+# small segments. `row.source` of ours is the command. The published *normalized cuts* joins pixels at three scales, ours
+# superpixels at one: another method under the same name. It is below by PRI and F, and the last note has the cause.
 #
 # **Six readings of one sentence.** For Kanezaki a segment is correct if its best overlap with those of the ground truth
 # is more than 0.5. Which of five people's? Any? Each in turn? And is what two people drew found once or twice? Below, six
