@@ -76,6 +76,8 @@ def test_measure_by_hand():
     assert scores["IoU object"] == pytest.approx(8 / 16)
     assert scores["IoU ground"] == pytest.approx(15 / 23)
     assert scores["pixel accuracy"] == pytest.approx(23 / 31)
+    half = _fcn.measure(Left(), [(torch.zeros(3, 2, 4), labels)], ("ground", "object"), enlarge=2)
+    assert half == scores
 
 
 def test_an_oracle_finds_the_best_union():

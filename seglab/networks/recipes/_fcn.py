@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seglab.metrics.semantic import class_iou, confusion, mean_iou, pixel_accuracy
 from seglab.networks.fcn import FCN, pixel_loss
-from seglab.networks.training import Training, predict_labels
+from seglab.networks.training import Training
 from seglab.networks.weights import save_weights
 
 __all__ = ["measure", "train_finer_and_finer"]
@@ -21,7 +21,7 @@ Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 @torch.inference_mode()
-def measure(model: FCN, pairs: Pairs, class_names: Sequence[str]) -> dict[str, float]:
+def measure(model: FCN, pairs: Pairs, class_names: Sequence[str], *, enlarge: int = 1) -> dict[str, float]:
     """Score predictions of whole pictures of any size; a data set's score is that of all its pixels together.
 
     Parameters
@@ -29,15 +29,21 @@ def measure(model: FCN, pairs: Pairs, class_names: Sequence[str]) -> dict[str, f
     model
         In evaluation mode.
     pairs
-        Pictures (3, H, W) and labels (H, W).
+        Pictures (3, H, W) and labels (enlarge · H, enlarge · W).
     class_names
         For the single classes' IoU.
+    enlarge
+        Bring the scores (bilinearly) to so many times the picture's size before they are compared.
     """
     n = len(class_names)
     total = torch.zeros(n, n, dtype=torch.int64)
     device = next(model.parameters()).device
     for image, labels in pairs:
-        total += confusion(labels, predict_labels(model, image.to(device)).cpu(), n_classes=n)
+        scores = model(image[None].to(device))
+        if enlarge > 1:
+            size = list(labels.shape)
+            scores = torch.nn.functional.interpolate(scores, size, mode="bilinear", align_corners=False)
+        total += confusion(labels, scores[0].argmax(0).cpu(), n_classes=n)
     each = {f"IoU {name}": float(value) for name, value in zip(class_names, class_iou(total), strict=True)}
     return {"mean IoU": mean_iou(total), "pixel accuracy": pixel_accuracy(total), **each}
 
@@ -56,6 +62,7 @@ def train_finer_and_finer(
     augment: Callable[[Any, torch.Generator], Any] | None,
     class_names: Sequence[str],
     about: Mapping[str, Any],
+    enlarge: int = 1,
     save: Sequence[int] = (32, 16, 8),
 ) -> dict[str, float]:
     """Train an FCN of one stride after another, each from the weights of the one before; save it with its scores.
@@ -74,7 +81,7 @@ def train_finer_and_finer(
         Pictures and labels; batches are made of the first two, so these must have one size (after `augment`).
     augment, out, device
         As for `Training.steps` and recipes.
-    class_names
+    class_names, enlarge
         As for `measure`.
     about
         What the weights' record says of data and command.
@@ -95,7 +102,7 @@ def train_finer_and_finer(
         for key, p in model.named_parameters():
             p.requires_grad_(key not in frozen)
         if stride in save:
-            scores = measure(model, test, class_names)
+            scores = measure(model, test, class_names, enlarge=enlarge)
             results |= {f"FCN-{stride}s {what}": value for what, value in scores.items()}
             record = {**about, "training": training.code(), "epochs": n, "device": device}
             record |= {"seconds": round(state.seconds), "scores": {key: round(x, 4) for key, x in scores.items()}}
