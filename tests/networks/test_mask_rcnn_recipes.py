@@ -76,6 +76,20 @@ def test_without_learning_finds_disks_and_cuts_those_that_touch() -> None:
     assert mask_rcnn_nuclei.without_learning(image, min_size=10_000).max() == 0
 
 
+def test_shapes_are_turned_with_their_instances() -> None:
+    """All eight ways occur, and a picture that is its own instances stays so."""
+    instances = torch.arange(12).view(3, 4)
+    sample = instances[None].float(), instances, torch.ones(16, dtype=torch.int64)
+    seen = set()
+    for seed in range(60):
+        image, turned, classes = mask_rcnn_shapes.turn(sample, torch.Generator().manual_seed(seed))
+        assert torch.equal(image[0].long(), turned)
+        assert classes is sample[2]
+        seen.add(str(turned.tolist()))
+    ways = [np.rot90(of, k) for of in (instances.numpy(), instances.numpy()[:, ::-1]) for k in range(4)]
+    assert seen == {str(way.tolist()) for way in ways}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [mask_rcnn_shapes, mask_rcnn_nuclei])
 def test_a_recipe_writes_weights_that_load(recipe, tmp_path, monkeypatch) -> None:
