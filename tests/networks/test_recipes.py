@@ -165,6 +165,24 @@ def test_the_horses_are_as_good_as_their_record_says(seglab_data, monkeypatch):
     assert info["scores"]["mean IoU"] > max(info["unsupervised, with an oracle"].values()) + 0.05
 
 
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_streets_are_as_good_as_their_record_says(seglab_data):
+    from seglab.datasets import CamVid
+    from seglab.networks.recipes.fcn_camvid import half_size
+    from seglab.networks.squeezenet import load_squeezenet
+
+    info = weights_info("fcn_camvid_4s")
+    model = FCN(load_squeezenet(seglab_data).features, len(CamVid.class_names), stride=4)
+    load_weights(model, "fcn_camvid_4s", strict=False)
+    scenes = CamVid("test", seglab_data)[::8]
+    pairs = [(half_size(scene.image, scene.labels)[0], scene.labels) for scene in scenes]
+    scores = _fcn.measure(model, pairs, CamVid.class_names, enlarge=2)
+    assert scores["mean IoU"] == pytest.approx(info["scores"]["mean IoU"], abs=0.03)
+    assert scores["pixel accuracy"] == pytest.approx(info["scores"]["pixel accuracy"], abs=0.03)
+    assert info["scores"]["mean IoU"] > max(info["unsupervised at half size, with an oracle"].values()) + 0.05
+
+
 def test_a_table_is_kept_as_it_grows(tmp_path, monkeypatch):
     labels = torch.zeros(6, 8, dtype=torch.int64)
     labels[2:4, 3:6] = 1
