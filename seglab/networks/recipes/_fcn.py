@@ -92,7 +92,8 @@ def train_finer_and_finer(
     for stride, n in epochs.items():
         while model.stride > stride:
             model = model.finer()
-        model = model.to(memory_format=torch.channels_last)  # 1.6 times as fast on a CPU
+        channels_last: Any = {"memory_format": torch.channels_last}  # up to 1.8 times as fast on a CPU
+        model = model.to(**channels_last)
         file = out / f"{name}_{stride}s.pt"
         options: dict[str, Any] = {"augment": augment, "device": device, "checkpoint": file}
         state = replace(training, epochs=n).fit(model, pixel_loss, train, held_out, **options)

@@ -24,7 +24,7 @@ _EPOCHS = {8: 8, 4: 4}
 
 def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
     """Train, save and score at full size; see `seglab.networks.recipes`. A few minutes on one core."""
-    pairs = {split: [(s.image, s.labels) for s in CamVid(split)] for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    pairs = {split: [(s.image, s.labels) for s in CamVid(split)] for split in ("train", "val", "test")}
     half = {split: [half_size(image, labels) for image, labels in pairs[split]] for split in pairs}
     n_classes = len(CamVid.class_names)
     return train_finer_and_finer(

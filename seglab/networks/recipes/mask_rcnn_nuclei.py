@@ -146,8 +146,8 @@ def recall_by_size(
         found = found[found.scores >= sure]
         pairs = instance_scores(picture.instances, found.instances().cpu(), scores=found.scores).matches((0.5,))[0]
         area = torch.bincount(picture.instances.clamp(min=0).flatten())[1:]
-        area = area[area > 0].double().numpy()
-        sizes.append(np.sqrt(area) * SIDE / max(picture.instances.shape))
+        area = area[area > 0]
+        sizes.append(area.double().sqrt().numpy() * SIDE / max(picture.instances.shape))
         hits.append(np.isin(np.arange(len(area)), pairs))
     size, hit = np.concatenate(sizes), np.concatenate(hits)
     bounds = [0.0, *edges, np.inf]
