@@ -212,7 +212,7 @@ class MaskRCNN(nn.Module):
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise ValueError(f"expected pictures (N, {self.in_channels}, H, W), got {tuple(images.shape)}")
         bottom, right = (-side % 16 for side in images.shape[2:])
-        return self.backbone(F.pad((images - 0.5) * 4, (0, right, 0, bottom)))
+        return self.backbone(F.pad((images - 0.5) * 4, (0, right, 0, bottom), mode="replicate"))
 
     def anchors(self, features: Tensor) -> Tensor:
         """Give the anchors (cells · A, 4) of a map."""

@@ -82,6 +82,14 @@ def test_what_is_mirrored_has_mirrored_features() -> None:
     torch.testing.assert_close(mirrored.features(image.flip(-1)).flip(-1), model.features(image), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(51, 64), (64, 50), (49, 49)])
+def test_what_is_added_at_the_border_repeats_it(size: tuple[int, int]) -> None:
+    """A dark picture that is no multiple of 16 is made one by more of the dark: a gray band would look like objects."""
+    model = MaskRCNN(3, width=8)
+    whole = torch.full((1, 3, 64, 64), 0.05)
+    assert torch.equal(model.features(whole[..., : size[0], : size[1]]), model.features(whole))
+
+
 def test_the_heads_see_one_pooled_map() -> None:
     """The box head's 7×7 is the mean of 2×2 of the 14×14 that the mask head sees."""
     model = MaskRCNN(2, width=8)

@@ -8,6 +8,7 @@ import torch
 from scipy.ndimage import label
 
 from seglab.datasets import Nuclei
+from seglab.networks.mask_rcnn import Detections
 from seglab.networks.recipes import mask_rcnn_nuclei, mask_rcnn_shapes
 from seglab.networks.weights import load_weights, weights_info
 
@@ -76,6 +77,48 @@ def test_without_learning_finds_disks_and_cuts_those_that_touch() -> None:
     assert mask_rcnn_nuclei.without_learning(image, min_size=10_000).max() == 0
 
 
+def test_shapes_are_turned_with_their_instances() -> None:
+    """All eight ways occur, and a picture that is its own instances stays so."""
+    instances = torch.arange(12).view(3, 4)
+    sample = instances[None].float(), instances, torch.ones(16, dtype=torch.int64)
+    seen = set()
+    for seed in range(60):
+        image, turned, classes = mask_rcnn_shapes.turn(sample, torch.Generator().manual_seed(seed))
+        assert torch.equal(image[0].long(), turned)
+        assert classes is sample[2]
+        seen.add(str(turned.tolist()))
+    ways = [np.rot90(of, k) for of in (instances.numpy(), instances.numpy()[:, ::-1]) for k in range(4)]
+    assert seen == {str(way.tolist()) for way in ways}
+
+
+def test_recall_by_size_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Squares of 10, 16, 25 and 40 pixels, two of each; found are those of 16 and one of 40. One of 10 is not sure."""
+    picture = Picture()
+    picture.instances = torch.zeros(256, 256, dtype=torch.int64)  # the network sees it twice as large
+    boxes = []
+    for k, side in enumerate((5, 5, 8, 8, 12, 12, 20, 20)):
+        top, left = 10 + 30 * k, 5 * k
+        picture.instances[top : top + side, left : left + side] = k + 1
+        boxes.append([top, left, top + side, left + side])
+    chosen = torch.tensor([0, 2, 3, 7])
+    found = Detections(
+        boxes=torch.tensor(boxes, dtype=torch.float32)[chosen],
+        scores=torch.tensor([0.3, 0.9, 0.8, 0.7]),
+        classes=torch.ones(4, dtype=torch.int64),
+        masks=torch.ones(4, 28, 28),
+        height=256,
+        width=256,
+    )
+    monkeypatch.setattr(mask_rcnn_nuclei, "find_nuclei", lambda model, image: found)
+    recall = mask_rcnn_nuclei.recall_by_size(None, [picture, picture], edges=(12, 20, 100))  # type: ignore[list-item]
+    assert recall == {
+        "0 to 12 px (4 nuclei)": 0.0,
+        "12 to 20 px (4 nuclei)": 1.0,
+        "20 to 100 px (8 nuclei)": 0.25,
+        "100 px and more (0 nuclei)": pytest.approx(float("nan"), nan_ok=True),
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [mask_rcnn_shapes, mask_rcnn_nuclei])
 def test_a_recipe_writes_weights_that_load(recipe, tmp_path, monkeypatch) -> None:
@@ -95,8 +138,8 @@ def test_a_recipe_writes_weights_that_load(recipe, tmp_path, monkeypatch) -> Non
 def test_the_committed_weights_find_shapes() -> None:
     model = load_weights(mask_rcnn_shapes.make_model(), mask_rcnn_shapes.NAME)
     samples = [mask_rcnn_shapes.to_sample(mask_rcnn_shapes.make_scene(100_000 + k)) for k in range(12)]
-    assert mask_rcnn_shapes.evaluate(model, samples).at(0.5) > 0.6
-    assert weights_info(mask_rcnn_shapes.NAME)["scores"]["AP50"] > 0.7
+    assert mask_rcnn_shapes.evaluate(model, samples).at(0.5) > 0.85
+    assert weights_info(mask_rcnn_shapes.NAME)["scores"]["AP50"] > 0.9
 
 
 @pytest.mark.data
@@ -107,4 +150,4 @@ def test_the_committed_weights_find_nuclei_better_than_what_does_not_learn(segla
     scores = mask_rcnn_nuclei.evaluate(model, Nuclei("test", seglab_data))
     for name, value in info["scores"].items():
         assert scores[name] == pytest.approx(value, abs=0.01)  # float16
-    assert scores["AP"] > info["without_learning"]["AP"] + 0.05
+    assert scores["AP"] > info["without_learning"]["AP"] + 0.2

@@ -197,6 +197,21 @@ def test_context_is_what_the_padded_network_sees(depth):
     assert min(tops) == 12 * unit - context + 2
 
 
+def test_eight_views_are_averaged():
+    """By NumPy, view by view; and a picture that is turned or mirrored has the same scores, turned or mirrored."""
+    net, image = UNet(1, 3, width=2, depth=2), draw(1, 1, 40, 52)
+    total = np.zeros((1, 3, 40, 52))
+    for k in range(4):
+        for flip in (lambda x: x, lambda x: x[..., ::-1, :]):
+            view = torch.from_numpy(flip(np.rot90(image.numpy(), k, (2, 3))).copy())
+            total += np.rot90(flip(predict_tiled(net, view, tile=72).numpy()), -k, (2, 3))
+    ours = predict_tiled(net, image, tile=72, turned=True)
+    np.testing.assert_allclose(ours.numpy(), total / 8, atol=1e-4)
+    assert not torch.allclose(ours, predict_tiled(net, image, tile=72), atol=1e-2)
+    for change in (lambda x: torch.rot90(x, 1, (2, 3)), lambda x: x.flip(2), lambda x: x.transpose(2, 3)):
+        torch.testing.assert_close(predict_tiled(net, change(image), tile=72, turned=True), change(ours))
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("padded", [False, True])
 def test_gpu_predicts_the_same(padded):

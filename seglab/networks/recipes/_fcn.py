@@ -1,4 +1,4 @@
-"""What the recipes of fully convolutional networks share: FCN-32s, then 16s from it, then 8s from that, and scores."""
+"""What the recipes of fully convolutional networks share: FCN-32s, then 16s from it, then 8s from that; scores."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def train_finer_and_finer(
     enlarge: int = 1,
     save: Sequence[int] = (32, 16, 8),
 ) -> dict[str, float]:
-    """Train FCN-32s, then from its weights 16s, then from its weights 8s; save each with its scores.
+    """Train an FCN of one stride after another, each from the weights of the one before; save it with its scores.
 
     Parameters
     ----------
     name
         Of the weights, ``NAME_8s``.
     model
-        FCN-32s. What is frozen in it stays so, and is not saved.
+        FCN-32s, untrained. What is frozen in it stays so, and is not saved.
     epochs
         Of each stride, in the order of training.
     training
@@ -86,12 +86,14 @@ def train_finer_and_finer(
     about
         What the weights' record says of data and command.
     save
-        The strides whose weights are saved.
+        The strides whose weights are scored and saved.
     """
     results: dict[str, float] = {}
     for stride, n in epochs.items():
         while model.stride > stride:
             model = model.finer()
+        channels_last: Any = {"memory_format": torch.channels_last}  # up to 1.8 times as fast on a CPU
+        model = model.to(**channels_last)
         file = out / f"{name}_{stride}s.pt"
         options: dict[str, Any] = {"augment": augment, "device": device, "checkpoint": file}
         state = replace(training, epochs=n).fit(model, pixel_loss, train, held_out, **options)
@@ -100,9 +102,9 @@ def train_finer_and_finer(
         model = trained
         for key, p in model.named_parameters():
             p.requires_grad_(key not in frozen)
-        scores = measure(model, test, class_names, enlarge=enlarge)
-        results |= {f"FCN-{stride}s {what}": value for what, value in scores.items()}
         if stride in save:
+            scores = measure(model, test, class_names, enlarge=enlarge)
+            results |= {f"FCN-{stride}s {what}": value for what, value in scores.items()}
             record = {**about, "training": training.code(), "epochs": n, "device": device}
             record |= {"seconds": round(state.seconds), "scores": {key: round(x, 4) for key, x in scores.items()}}
             save_weights(model, out / f"{name}_{stride}s", only=_outside(frozen), **record)

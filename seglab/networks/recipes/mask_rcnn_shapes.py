@@ -14,12 +14,12 @@ from seglab.metrics.instance import InstanceBenchmark, InstanceScores, instance_
 from seglab.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from seglab.segmenter import generator
 
-__all__ = ["CLASSES", "EPOCHS", "NAME", "evaluate", "loss", "make_model", "make_scene", "to_sample", "train"]
+__all__ = ["CLASSES", "EPOCHS", "NAME", "evaluate", "loss", "make_model", "make_scene", "to_sample", "train", "turn"]
 
 CLASSES = ("disk", "rectangle", "triangle")
 NAME = "mask_rcnn_shapes"
-EPOCHS = 25
-N_TRAIN, N_HELD_OUT = 240, 100
+EPOCHS = 40
+N_TRAIN, N_HELD_OUT = 320, 100
 Sample = tuple[Tensor, Tensor, Tensor]
 
 
@@ -41,6 +41,14 @@ def to_sample(scene: Scene, most: int = 16) -> Sample:
     classes = torch.zeros(most, dtype=torch.int64)
     classes[: scene.n_instances] = scene.instance_classes[1:]
     return scene.image, scene.instances, classes
+
+
+def turn(sample: Sample, generator: torch.Generator) -> Sample:
+    """Turn and mirror a sample at random: a disk is a disk from every side."""
+    image, instances, classes = sample
+    way = int(torch.randint(8, (), generator=generator))
+    image, instances = (torch.rot90(of, way // 2, (-2, -1)) for of in (image, instances))
+    return (image.flip(-1), instances.flip(-1), classes) if way % 2 else (image, instances, classes)
 
 
 def loss(model: Any, batch: Iterable[Tensor]) -> dict[str, Tensor]:
@@ -68,7 +76,7 @@ def _scores(model: Any, samples: Iterable[Sample]) -> Iterator[InstanceScores]:
 
 
 def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
-    """Train on 240 pictures, about three minutes on one core; score on 100 others."""
+    """Train on 320 pictures, about five minutes on one core; score on 100 others."""
     from seglab.networks.training import Training
     from seglab.networks.weights import save_weights
 
@@ -76,7 +84,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     held_out = [to_sample(make_scene(100_000 + number)) for number in range(N_HELD_OUT)]
     training = Training(epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed)
     checkpoint = Path(out) / f"{NAME}.pt"
-    state = training.fit(make_model(seed), loss, data, device=device, checkpoint=checkpoint)
+    state = training.fit(make_model(seed), loss, data, augment=turn, device=device, checkpoint=checkpoint)
     result = evaluate(state.model.to(device), held_out)
     scores = {"AP": result.mean_ap, "AP50": result.at(0.5), "AP75": result.at(0.75)}
     save_weights(

@@ -121,10 +121,10 @@ def weighted_cross_entropy(model: Any, batch: tuple[Tensor, Tensor, Tensor]) -> 
 # --- prediction and scores --------------------------------------------------------------------------------------------
 
 
-def membrane_probability(model: Any, image: Tensor) -> Tensor:
-    """How likely each pixel (H, W) of a picture (1, H, W) is membrane, on the CPU."""
+def membrane_probability(model: Any, image: Tensor, *, turned: bool = False) -> Tensor:
+    """How likely each pixel (H, W) of a picture (1, H, W) is membrane, on the CPU; by its eight views if `turned`."""
     device = next(model.parameters()).device
-    return predict_tiled(model, image[None].to(device), tile=640).softmax(1)[0, 1].cpu()
+    return predict_tiled(model, image[None].to(device), tile=640, turned=turned).softmax(1)[0, 1].cpu()
 
 
 def evaluate(

@@ -47,6 +47,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
         checkpoint=out / "unet_membrane.pt",
     )
     predict, some = partial(membrane_probability, state.model.to(device)), learned[::4]
+    by_views = partial(predict, turned=True)
     scores = evaluate(predict, some, held_out)
     save_weights(
         state.model,
@@ -60,6 +61,8 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
         loss=[round(record["loss"], 4) for record in state.history],
         scores=scores,
         scores_unthinned=evaluate(predict, some, held_out, thin=False),
+        scores_by_eight_views=evaluate(by_views, some, held_out),
+        scores_by_eight_views_unthinned=evaluate(by_views, some, held_out, thin=False),
         unsupervised=unsupervised(some, held_out),
     )
     return scores
