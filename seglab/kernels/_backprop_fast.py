@@ -26,7 +26,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 __all__ = ["look"]
 
 _PIXELS = 1024  # in a block
-_TILES = 256  # in a block
+_TILES = 32  # in a block, whose products then stay in the cache
 
 _G = torch.tensor(  # of Winograd's F(4×4, 3×3)
     [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64
@@ -214,17 +214,17 @@ class _Look:
         a, o, b = scale.numpy(), offset.numpy(), bias.numpy()
 
         def work(run: range) -> Tensor:
-            v, m = (_empty(36, run.step * self.across, n) for n in (n_in, n_out))
+            v, m = (_empty(36, run.step, n) for n in (n_in, n_out))
             sums = torch.zeros(2, n_out, dtype=torch.float64)
             for first in run:
-                last = min(first + run.step, self.down)
-                n = (last - first) * self.across
+                last = min(first + run.step, self.tiles)
+                n = last - first
                 gather(source, a, o, first, last, v.numpy())
                 torch.bmm(v[:, :n], products, out=m[:, :n])
                 scatter(m.numpy(), b, other is None, first, last, sink, factor, sums.numpy())
             return sums
 
-        return out, self.workers.total(self.down, max(1, _TILES // self.across), work)
+        return out, self.workers.total(self.tiles, _TILES, work)
 
     def weight_gradient(self, x: Tensor, norm: _Norm, dz: Tensor) -> Tensor:
         from seglab.kernels._backprop_loops import gather, spread
@@ -234,26 +234,22 @@ class _Look:
         n_in, n_out = x.shape[1], dz.shape[1]
 
         def work(run: range) -> Tensor:
-            v, m = (_empty(36, run.step * self.across, n) for n in (n_in, n_out))
+            v, m = (_empty(36, run.step, n) for n in (n_in, n_out))
             total = torch.zeros(36, n_in, n_out)
             for first in run:
-                last = min(first + run.step, self.down)
-                n = (last - first) * self.across
+                last = min(first + run.step, self.tiles)
+                n = last - first
                 gather(source, a, o, first, last, v.numpy())
                 spread(gradient, first, last, m.numpy())
                 total.baddbmm_(v[:, :n].transpose(1, 2), m[:, :n])
             return total
 
-        total = self.workers.total(self.down, max(1, _TILES // self.across), work)
+        total = self.workers.total(self.tiles, _TILES, work)
         return torch.einsum("ik,ijco,jl->ockl", _G, total.reshape(6, 6, n_in, n_out).double(), _G)
 
     @property
-    def down(self) -> int:
-        return (self.height + 3) // 4
-
-    @property
-    def across(self) -> int:
-        return (self.width + 3) // 4
+    def tiles(self) -> int:
+        return ((self.height + 3) // 4) * ((self.width + 3) // 4)
 
     def as_map(self, x: Tensor) -> Any:
         """(H, W, C), as compiled loops take it."""

@@ -22,13 +22,13 @@ _loop = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contr
 def gather(x: Any, scale: Any, offset: Any, first: int, last: int, out: Any) -> None:
     """Bᵀ d B of every tile d (6×6) of scale · x + offset, zero outside of the picture.
 
-    ``out`` is (36, tiles, C); ``first`` and ``last`` bound the rows of tiles.
+    ``out`` is (36, tiles, C); ``first`` and ``last`` bound the tiles, which are counted along rows.
     """
     height, width, n = x.shape
     across = (width + 3) // 4
     d, half = np.empty((6, 6, n), _F), np.empty((6, 6, n), _F)
-    for tile in range((last - first) * across):
-        top, left = 4 * (first + tile // across) - 1, 4 * (tile % across) - 1
+    for tile in range(last - first):
+        top, left = 4 * ((first + tile) // across) - 1, 4 * ((first + tile) % across) - 1
         for i in range(6):
             for j in range(6):
                 row, col = top + i, left + j
@@ -73,8 +73,8 @@ def scatter(m: Any, bias: Any, relu: bool, first: int, last: int, out: Any, othe
     across = (width + 3) // 4
     half, y = np.empty((4, 6, n), _F), np.empty((4, n), _F)
     total, product = np.zeros(n, _F), np.zeros(n, _F)
-    for tile in range((last - first) * across):
-        top, left = 4 * (first + tile // across), 4 * (tile % across)
+    for tile in range(last - first):
+        top, left = 4 * ((first + tile) // across), 4 * ((first + tile) % across)
         for j in range(6):
             for c in range(n):
                 p, q = m[6 + j, tile, c] + m[12 + j, tile, c], m[6 + j, tile, c] - m[12 + j, tile, c]
@@ -99,7 +99,7 @@ def scatter(m: Any, bias: Any, relu: bool, first: int, last: int, out: Any, othe
                     out[top + i, left + j, c] = value
                     total[c] += value
                     product[c] += value * other[top + i, left + j, c]
-        if tile % across == across - 1:
+        if tile % 64 == 63 or tile == last - first - 1:
             for c in range(n):
                 sums[0, c] += total[c]
                 sums[1, c] += product[c]
@@ -112,8 +112,8 @@ def spread(dy: Any, first: int, last: int, out: Any) -> None:
     height, width, n = dy.shape
     across = (width + 3) // 4
     d, half = np.empty((4, 4, n), _F), np.empty((4, 6, n), _F)
-    for tile in range((last - first) * across):
-        top, left = 4 * (first + tile // across), 4 * (tile % across)
+    for tile in range(last - first):
+        top, left = 4 * ((first + tile) // across), 4 * ((first + tile) % across)
         for i in range(4):
             for j in range(4):
                 if top + i < height and left + j < width:
