@@ -298,7 +298,7 @@ class Segmenter(ABC, Generic[S]):
     def _threads(self, image: Tensor) -> Iterator[None]:
         """Compute on one thread while the picture is small; as many as there were, afterwards."""
         before = torch.get_num_threads()
-        if before == 1 or image.device.type != "cpu" or image[0].numel() > self.alone:
+        if before == 1 or image.device.type != "cpu" or image.shape[-2] * image.shape[-1] > self.alone:
             yield
             return
         torch.set_num_threads(1)

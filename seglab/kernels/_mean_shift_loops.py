@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
@@ -12,7 +10,8 @@ __all__ = ["climb_flat", "climb_gaussian", "fuse", "gaussian_density"]
 _I = np.int32
 _F = np.float32
 _U = np.uint32
-LANES = 16  # columns that are looked at together, in four rows at a time
+BLOCK = 8  # rows and columns that are looked at together
+PAD = 16  # columns after a picture's last, which nobody sees
 UNITS = 2.0**24  # in which sums of modes are whole numbers
 _TABLE = 1 << 14  # moves that are remembered
 
@@ -20,89 +19,76 @@ _TABLE = 1 << 14  # moves that are remembered
 _loop = numba.njit(cache=True, nogil=True, error_model="numpy")
 _inner = numba.njit(nogil=True, forceinline=True, error_model="numpy")
 _sums = numba.njit(nogil=True, forceinline=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+_exact = numba.njit(nogil=True, forceinline=True, error_model="numpy", fastmath={"contract"})
+
+
+@_exact
+def _look(first, second, third, i, mark, across, left, y1, y2, y3, limit, s1, s2, s3, marks):  # type: ignore[no-untyped-def]
+    """Add to the sums what the pixel at i is worth: its color, less the point's own, and a mark."""
+    d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
+    seen = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (across <= left)
+    return (
+        s1 + (d1 if seen else _F(0)), s2 + (d2 if seen else _F(0)), s3 + (d3 if seen else _F(0)),
+        _I(marks + (mark if seen else _I(0))),
+    )  # fmt: skip
+
+
+@_exact
+def _look_down(first, second, third, i, stride, mark, x, off, square, y1, y2, y3, limit, a, b, c, m):  # type: ignore[no-untyped-def]
+    """`_look` at four pixels one below another, the first of which is ``off`` below the point."""
+    a, b, c, m = _look(first, second, third, i, mark, x, square - off * off, y1, y2, y3, limit, a, b, c, m)
+    i, mark, off = i + stride, _I(mark + _I(1 << 8)), off + _F(1)
+    a, b, c, m = _look(first, second, third, i, mark, x, square - off * off, y1, y2, y3, limit, a, b, c, m)
+    i, mark, off = i + stride, _I(mark + _I(1 << 8)), off + _F(1)
+    a, b, c, m = _look(first, second, third, i, mark, x, square - off * off, y1, y2, y3, limit, a, b, c, m)
+    i, mark, off = i + stride, _I(mark + _I(1 << 8)), off + _F(1)
+    return _look(first, second, third, i, mark, x, square - off * off, y1, y2, y3, limit, a, b, c, m)
 
 
 @_sums
-def _look(first, second, third, i, mark, across, left, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
-    """What the pixel at i adds to the sums: its color, less the point's own, and a mark."""
-    d1, d2, d3 = first[i] - y1, second[i] - y2, third[i] - y3
-    seen = (d1 * d1 + d2 * d2 + d3 * d3 <= limit) & (across <= left)
-    return d1 if seen else _F(0), d2 if seen else _F(0), d3 if seen else _F(0), mark if seen else _I(0)
+def _flat_block(first, second, third, at, stride, down, right, square, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
+    """Sums over a block of pixels, the first of which has index ``at`` and is ``down`` and ``right`` of the point.
 
-
-def _flat_piece(lanes: int) -> Any:
-    """A loop over so many columns, a number that the compiler knows."""
-
-    def piece(first, second, third, at, stride, off, left0, left1, left2, left3, y1, y2, y3, limit):  # type: ignore[no-untyped-def]
-        """Sums over columns of four rows, from the index ``at``, the first of which is ``off`` right of the point.
-
-        In row j those count whose squared distance across is at most ``leftj``. Returns the sums of colors and,
-        because to add up the lanes of a vector takes as long as to look, in one whole number how many pixels there
-        are, how many rows they are below the first, and the sum of their columns.
-        """
-        s1 = s2 = s3 = _F(0)
-        marks = _I(0)
-        for lane in range(lanes):
-            i, mark = at + np.uintp(lane), _I(_I(_I(lane) << 16) + _I(1))
-            across = (off + _F(_I(lane))) * (off + _F(_I(lane)))
-            a0, b0, c0, m0 = _look(first, second, third, i, mark, across, left0, y1, y2, y3, limit)
-            i, mark = i + stride, _I(mark + _I(256))
-            a1, b1, c1, m1 = _look(first, second, third, i, mark, across, left1, y1, y2, y3, limit)
-            i, mark = i + stride, _I(mark + _I(256))
-            a2, b2, c2, m2 = _look(first, second, third, i, mark, across, left2, y1, y2, y3, limit)
-            i, mark = i + stride, _I(mark + _I(256))
-            a3, b3, c3, m3 = _look(first, second, third, i, mark, across, left3, y1, y2, y3, limit)
-            s1 += a0 + a1 + a2 + a3
-            s2 += b0 + b1 + b2 + b3
-            s3 += c0 + c1 + c2 + c3
-            marks = _I(marks + _I(_I(m0 + m1) + _I(m2 + m3)))
-        return s1, s2, s3, marks
-
-    return _sums(piece)
-
-
-_flat8, _flat16 = _flat_piece(8), _flat_piece(LANES)
-
-
-@_inner
-def _left(i, row, square):  # type: ignore[no-untyped-def]
-    """How far across row i a point sees, squared; negative where it sees nothing."""
-    off = _F(i) - row
-    return square - off * off
+    Returns the sums of colors and, because to add up the lanes of a vector takes as long as to look, in one whole
+    number how many pixels there are (8 bits), how many rows they are below the first (12 bits), and columns beside it.
+    """
+    s1 = s2 = s3 = _F(0)
+    marks = _I(0)
+    for lane in range(BLOCK):
+        a = b = c = _F(0)
+        m = _I(0)
+        i, mark, off = at + np.uintp(lane), _I(_I(_I(lane) << 20) + _I(1)), down
+        x = (right + _F(_I(lane))) * (right + _F(_I(lane)))
+        a, b, c, m = _look_down(first, second, third, i, stride, mark, x, off, square, y1, y2, y3, limit, a, b, c, m)
+        i, mark, off = i + np.uintp(4) * stride, _I(mark + _I(4 << 8)), off + _F(4)
+        a, b, c, m = _look_down(first, second, third, i, stride, mark, x, off, square, y1, y2, y3, limit, a, b, c, m)
+        s1 += a
+        s2 += b
+        s3 += c
+        marks = _I(marks + m)
+    return s1, s2, s3, marks
 
 
 @_inner
 def _flat_sums(first, second, third, width, bandwidth, limit, top, bottom, row, col, y1, y2, y3):  # type: ignore[no-untyped-def]
     """How many pixels a point sees, the sums of their rows and columns, and of their colors less its own."""
-    stride = width + LANES
+    stride = width + PAD
     n = rows = cols = 0
     s1 = s2 = s3 = 0.0
-    square = bandwidth * bandwidth
-    for i in range(top, bottom + 1, 4):
-        left0, left1, left2, left3 = (
-            _left(i, row, square), _left(i + 1, row, square), _left(i + 2, row, square), _left(i + 3, row, square)
-        )  # fmt: skip
-        half = np.float64(np.sqrt(max(max(left0, left1), max(left2, left3)))) + 1e-4  # more than was rounded away
-        start = max(int(np.ceil(col - half)), 0)
-        stop = min(int(np.floor(col + half)) + 1, width)
-        while start < stop:
-            at, down, off = np.uintp(i * stride + start), np.uintp(stride), _F(start) - col
-            if stop - start <= 8:
-                d1, d2, d3, marks = _flat8(
-                    first, second, third, at, down, off, left0, left1, left2, left3, y1, y2, y3, limit
-                )
-            else:
-                d1, d2, d3, marks = _flat16(
-                    first, second, third, at, down, off, left0, left1, left2, left3, y1, y2, y3, limit
-                )
+    left, right = max(int(np.ceil(col - bandwidth)), 0), min(int(np.floor(col + bandwidth)), width - 1)
+    for i in range(top, bottom + 1, BLOCK):
+        for j in range(left, right + 1, BLOCK):
+            at, down = np.uintp(i * stride + j), np.uintp(stride)
+            d1, d2, d3, marks = _flat_block(
+                first, second, third, at, down, _F(i) - row, _F(j) - col, bandwidth * bandwidth, y1, y2, y3, limit
+            )
             count = marks & 0xFF
             n += count
-            rows += count * i + ((marks >> 8) & 0xFF)
-            cols += count * start + (marks >> 16)
+            rows += count * i + ((marks >> 8) & 0xFFF)
+            cols += count * j + (marks >> 20)
             s1 += d1
             s2 += d2
             s3 += d3
-            start += LANES
     return n, rows, cols, s1, s2, s3
 
 
@@ -213,7 +199,7 @@ def _gaussian_row(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, error_model="numpy")
 def _gaussian_sums(first, second, third, height, width, bandwidth, range_, color_unit, y):  # type: ignore[no-untyped-def]
     """Over what a point y (row, column, three colors in units) sees: Σw, Σw·(place and color less its own), density."""
-    stride = width + LANES
+    stride = width + PAD
     row, col = np.float64(y[0]), np.float64(y[1])
     total = np.zeros(7)
     reach = 3 * bandwidth

@@ -27,7 +27,7 @@ __all__ = ["Joint", "Kernel", "Modes", "climb", "estimate_bandwidth", "fuse", "l
 Kernel = Literal["flat", "gaussian"]
 
 TRUNCATE = 3.0  # the Gaussian ends here, in bandwidths
-_LANES = 16  # columns that the compiled loop looks at together, in four rows
+_PAD = 16  # columns after the last, and rows, that the compiled loops read, and no point sees
 _PARTS = 1000.0  # a bandwidth has at most so many units: squares of distances within it are below 2²⁴, so exact
 _NOWHERE = 1e7  # a color that no point sees, in units
 _BAND = 16  # rows of pixels that one thread climbs at a time
@@ -90,11 +90,11 @@ class Joint:
     def planes(self) -> tuple[np.ndarray, ...]:
         """What the compiled loops read: three planes of colors.
 
-        Rows are followed by room for a piece that begins at their last pixel, and the last row by three more; there
-        is a color that no point sees.
+        Rows are followed by room for a block that begins at their last pixel, and so is the last row; there is a
+        color that no point sees.
         """
         depth, height, width = self.colors.shape
-        planes = np.full((3, height + 4, width + _LANES), _NOWHERE, np.float32)
+        planes = np.full((3, height + _PAD, width + _PAD), _NOWHERE, np.float32)
         planes[depth:] = 0
         planes[:depth, :height, :width] = self.colors.numpy()
         return tuple(planes.reshape(3, -1))

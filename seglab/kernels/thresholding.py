@@ -57,8 +57,8 @@ def gray_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
     if counts is None:
         return range_histogram(gray, n_bins)
     used = np.flatnonzero(counts.cpu().numpy())
-    present = slice(int(used[0]), int(used[-1]) + 1)
-    return counts[present].double(), _levels(gray.device)[present]
+    first, end = int(used[0]), int(used[-1]) + 1
+    return counts[first:end], _levels(gray.device)[first:end]
 
 
 @functools.cache
@@ -68,7 +68,7 @@ def _levels(device: torch.device) -> Tensor:
 
 
 def level_counts(gray: Tensor) -> Tensor | None:
-    """How often each of the levels 0 … 255 occurs in an 8-bit picture, (256,) int64; None of any other picture.
+    """How often each of the levels 0 … 255 occurs in an 8-bit picture, (256,) float64; None of any other picture.
 
     A picture is 8-bit where all values are multiples of 1/255.
 
@@ -78,15 +78,11 @@ def level_counts(gray: Tensor) -> Tensor | None:
     (tensor([  0,  51, 255]), None)
     """
     if _is_plain(gray):
-        tables = np.zeros((4, 256), np.uint32)
-        return (
-            torch.from_numpy(tables.sum(0, np.int64))
-            if _compiled(_level_loop)(gray.numpy().reshape(-1), tables)
-            else None
-        )
+        counts = np.empty(256)
+        return torch.from_numpy(counts) if _compiled(_level_loop)(gray.numpy().reshape(-1), counts) else None
     levels = gray * 255
     whole = levels.to(torch.uint8)
-    return torch.bincount(whole.flatten(), minlength=256) if levels.frac_().amax() == 0 else None
+    return torch.bincount(whole.flatten(), minlength=256).double() if levels.frac_().amax() == 0 else None
 
 
 def range_histogram(gray: Tensor, n_bins: int = 256) -> tuple[Tensor, Tensor]:
@@ -142,12 +138,9 @@ def otsu_curve(counts: Tensor, centers: Tensor) -> Tensor:
     """
     counts, centers = counts.double(), centers.double()
     if counts.device.type == "cpu":
-        return torch.from_numpy(_curve(counts.numpy(), centers.numpy()))  # for so few numbers, several times faster
-    return _curve(counts, centers)
-
-
-def _curve(counts: Any, centers: Any) -> Any:
-    """`otsu_curve` of tensors or of arrays."""
+        variance = np.empty(len(counts) - 1)
+        _compiled(_curve_loop)(counts.numpy(), centers.numpy(), variance)  # for so few numbers, many times faster
+        return torch.from_numpy(variance)
     sizes, sums = counts.cumsum(0), (counts * centers).cumsum(0)
     n, omega = sizes[-1], sizes[:-1] / sizes[-1]  # ω₀
     shortfall = (sums[-1] * omega - sums[:-1]) / n  # ω₀(μ − μ₀) = ω₀ω₁(μ₁ − μ₀)
@@ -320,12 +313,13 @@ def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     return numba.njit(cache=True, nogil=True)(loop)
 
 
-def _level_loop(values: np.ndarray, tables: np.ndarray) -> bool:
+def _level_loop(values: np.ndarray, counts: np.ndarray) -> bool:
     """Count the levels of 8-bit values; False at the first piece that holds another value.
 
-    Reads eight levels as one word, and counts in four tables (4, 256) in turn: where neighbors are alike, none waits
-    for the one before.
+    Reads eight levels as one word, and counts in four tables in turn: where neighbors are alike, none waits for the
+    one before.
     """
+    tables = np.zeros((4, 256), np.uint32)
     levels, one, byte = np.empty(2048, np.uint8), np.uint32(1), np.uint64(255)
     for start in range(0, len(values), len(levels)):
         piece = values[start : start + len(levels)]
@@ -344,7 +338,23 @@ def _level_loop(values: np.ndarray, tables: np.ndarray) -> bool:
                 tables[k & 3, word >> np.uint64(8 * k) & byte] += one
         for i in range(8 * len(words), len(piece)):
             tables[0, levels[i]] += one
+    for j in range(256):
+        counts[j] = np.float64(tables[0, j]) + tables[1, j] + tables[2, j] + tables[3, j]
     return True
+
+
+def _curve_loop(counts: np.ndarray, centers: np.ndarray, variance: np.ndarray) -> None:
+    n = total = 0.0
+    for i in range(len(counts)):
+        n += counts[i]
+        total += counts[i] * centers[i]
+    size = part = 0.0
+    for i in range(len(variance)):
+        size += counts[i]
+        part += counts[i] * centers[i]
+        omega = size / n
+        shortfall = (total * omega - part) / n
+        variance[i] = shortfall * shortfall / (omega * (1 - omega))
 
 
 def _range_loop(values: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> None:

@@ -25,8 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seglab.features import mirror_pad
 from seglab.image import ColorSpace
+from seglab.kernels.felzenszwalb import smooth
 from seglab.kernels.slic import (
     Centers,
     Pixels,
@@ -57,7 +57,6 @@ __all__ = [
     "grid",
     "iterate",
     "perturb",
-    "smooth",
     "update",
 ]
 
@@ -331,24 +330,3 @@ class SLIC(Segmenter[SLICState], name="slic"):
                 "they need the same height and width"
             )
         return self.mask.to(features.device)
-
-
-def smooth(features: Tensor, sigma: float) -> Tensor:
-    """Smooth (D, H, W) by a Gaussian of standard deviation ``sigma`` in pixels, cut off at 4 of them; mirrored borders.
-
-    As `scipy.ndimage.gaussian_filter`.
-    """
-    if sigma == 0:
-        return features
-    radius = int(4 * sigma + 0.5)
-    x = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    weights = torch.exp(-0.5 * (x / sigma) ** 2)
-    weights = weights / weights.sum()
-    height, width = features.shape[1:]
-    wide = mirror_pad(features.to(torch.float32 if features.device.type == "mps" else torch.float64), radius, radius)
-    down, across = torch.zeros_like(wide[:, :height]), torch.zeros_like(wide[:, :height, :width])
-    for i, weight in enumerate(weights.tolist()):
-        down += weight * wide[:, i : i + height]
-    for j, weight in enumerate(weights.tolist()):
-        across += weight * down[:, :, j : j + width]
-    return across.to(features.dtype)

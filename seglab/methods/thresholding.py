@@ -137,11 +137,9 @@ class OtsuState(ThresholdingState):
 
     def after(self, n: int) -> OtsuState:
         """The state after the first ``n`` candidates; of equally good ones, the first counts."""
-        best = self.variance[:n].argmax()
+        best = self.variance[:n].argmax(0, keepdim=True)
         code = Status.CONVERGED if n == len(self.variance) else Status.RUNNING
-        return replace(
-            self, n_iter=n, code=code, thresholds=self.centers.index_select(0, best[None]).to(self.gray.dtype)
-        )
+        return replace(self, n_iter=n, code=code, thresholds=self.centers.index_select(0, best).to(self.gray.dtype))
 
     def describe(self) -> str:
         """The candidate, the best so far, and its between-class variance."""

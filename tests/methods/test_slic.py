@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.ndimage
 import skimage.segmentation
 import sklearn.cluster
 import torch
@@ -22,7 +21,7 @@ from seglab.image import to_color_space, to_uint8
 from seglab.kernels import slic as parts
 from seglab.labels import as_labels, connected_components, count_labels, segment_means, segment_sizes
 from seglab.methods import SLIC, SLICState
-from seglab.methods.slic import assign, enforce_connectivity, grid, iterate, perturb, smooth, update
+from seglab.methods.slic import assign, enforce_connectivity, grid, iterate, perturb, update
 from seglab.metrics import superpixel_scores
 from seglab.panels import Curve, Lines, Picture
 from seglab.segmenter import Status
@@ -571,14 +570,6 @@ def test_features_of_any_depth() -> None:
 def test_refuses_what_is_no_feature_map(features: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SLIC().segment_features(features)
-
-
-@pytest.mark.parametrize("sigma", [0.4, 1.5, 6.0])
-def test_smoothing_is_scipys(sigma: float) -> None:
-    x = torch.randn(2, 9, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = [scipy.ndimage.gaussian_filter(plane, sigma) for plane in x.numpy()]
-    np.testing.assert_allclose(smooth(x, sigma), expected, atol=1e-12)
-    assert smooth(x, 0) is x
 
 
 def test_smoothing_calms_superpixels() -> None:
