@@ -8,6 +8,7 @@ from seglab.benchmark.evaluation import Evaluation, evaluate
 from seglab.benchmark.people import PeopleScores, leave_one_out, people_on_bsds500
 from seglab.benchmark.pictures import FolderPicture, Picture, open_pictures
 from seglab.benchmark.pooling import Measured
+from seglab.benchmark.readings import measured_readings
 from seglab.benchmark.results import Results, Run, measured, published_rows
 from seglab.benchmark.runner import run
 from seglab.benchmark.scores import MEASURES, PictureScores, SettingScore
@@ -34,6 +35,7 @@ __all__ = [
     "evaluate",
     "leave_one_out",
     "measured",
+    "measured_readings",
     "open_pictures",
     "people_on_bsds500",
     "published_rows",

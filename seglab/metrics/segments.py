@@ -8,7 +8,7 @@ A. Kanezaki. Unsupervised Image Segmentation by Backpropagation. IEEE Internatio
 Signal Processing (ICASSP) 2018, 1543-1547. doi:10.1109/ICASSP.2018.8462533
 
 The paper does not say how several people's segmentations of a picture count; ``annotators`` names the choice. Compare
-methods by the same choice, and do not compare either with the published figures as if they were of the same kind.
+methods by the same choice, and do not compare any with the published figures as if they were of the same kind.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ __all__ = ["SegmentBenchmark", "SegmentScores", "segment_benchmark", "segment_f"
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
-Annotators = Literal["pooled", "each"]
+Annotators = Literal["pooled", "each", "correct", "mean", "best"]
+Detected = tuple[Whole, Whole, Whole, float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +68,8 @@ class SegmentBenchmark:
         (K,) the mean over pictures of each one's harmonic mean of precision and recall.
     images
         (M, K) that of each picture.
+    ap_images
+        (M, K) the average precision of each picture's segments alone.
     curves
         For each threshold (N, 3), from the largest segment of the data set to the smallest: the size, and recall and
         precision of the segments of at least this size.
@@ -78,6 +81,7 @@ class SegmentBenchmark:
     recall: Array
     f: Array
     images: Array
+    ap_images: Array
     curves: tuple[Array, ...]
 
     def __str__(self) -> str:
@@ -179,8 +183,16 @@ def segment_benchmark(
     thresholds
         The intersections over union that a correct segment exceeds, in [0, 1).
     annotators
-        ``"pooled"``: a segment is correct if it is any person's. ``"each"``: it counts once for each person, and is
-        correct or not for each. Either way recall is of all people's segments together.
+        How several people's segmentations of a picture count.
+
+        - ``"pooled"``: a segment is correct if it is any person's, and recall is of all people's segments together.
+        - ``"each"``: it counts once for each person, and is correct or not for each; recall as before.
+        - ``"correct"``: as pooled, but recall is the number of correct segments in that of all people's: a segment that
+          two people drew is found once.
+        - ``"mean"``: the same in the number that a person drew on average. May be more than 1, as people's correct
+          segments may be different ones.
+        - ``"best"``: against one person only, with whom the picture's average precision is highest at that threshold
+          (the first such).
 
     Returns
     -------
@@ -207,46 +219,74 @@ def segment_benchmark(
     if not each:
         raise ValueError("no scores: at least one picture is needed")
     if annotators not in get_args(Annotators):
-        raise ValueError(f"annotators is 'pooled' or 'each'; got {annotators!r}")
+        raise ValueError(f"annotators is one of {', '.join(get_args(Annotators))}; got {annotators!r}")
     if heights.ndim != 1 or not len(heights) or not ((heights >= 0) & (heights < 1)).all():
         raise ValueError(f"thresholds is a list of overlaps, each in [0, 1); got {thresholds}")
     curves, images = [], []
     for threshold in heights:
         found = [_detections(s, threshold, annotators) for s in each]
-        images.append([_f(*_curve(*one)[-1, 1:]) for one in found])
-        curves.append(_curve(*(np.concatenate(part) for part in zip(*found, strict=True))))
+        images.append([_curve(*one) for one in found])
+        sizes, correct, finders, n_true = zip(*found, strict=True)
+        curves.append(_curve(np.concatenate(sizes), np.concatenate(correct), np.concatenate(finders), sum(n_true)))
+    f = np.array([[_f(*curve[-1, 1:]) for curve in one] for one in images]).T
     return SegmentBenchmark(
         thresholds=heights,
-        ap=np.array([np.sum(np.diff(curve[:, 1], prepend=0) * curve[:, 2]) for curve in curves]),
+        ap=np.array([_area(curve) for curve in curves]),
         precision=np.array([curve[-1, 2] for curve in curves]),
         recall=np.array([curve[-1, 1] for curve in curves]),
-        f=np.mean(images, 1),
-        images=np.array(images).T,
+        f=f.mean(0),
+        images=f,
+        ap_images=np.array([[_area(curve) for curve in one] for one in images]).T,
         curves=tuple(curves),
     )
 
 
-def _detections(scores: SegmentScores, threshold: float, annotators: Annotators) -> tuple[Whole, Whole, Whole]:
-    """Sizes: of the prediction's segments, of those that are correct, and of the largest that finds each true one.
+def _detections(scores: SegmentScores, threshold: float, annotators: Annotators) -> Detected:
+    """Sizes: of the prediction's segments, of those that are correct, of those that find a true one, 0 if none does.
 
-    The last is (R,), and 0 where a segment of the truths is not found.
+    And the number of true segments of which recall is a part.
     """
     over = scores.overlaps > threshold
-    pred, true = scores.pred[over], scores.true[over]
-    finder = np.zeros(len(scores.truth_of), np.int64)
-    np.maximum.at(finder, true, scores.sizes[pred])
-    if annotators == "pooled":
-        return scores.sizes, scores.sizes[np.unique(pred)], finder
-    n = len(scores.sizes)
-    correct = np.unique(scores.truth_of[true] * n + pred) % max(n, 1)
-    return np.tile(scores.sizes, int(scores.truth_of[-1]) + 1), scores.sizes[correct], finder
+    pred, true, n_true = scores.pred[over], scores.true[over], len(scores.truth_of)
+    if annotators == "best":
+        alone = [_alone(scores, pred, true, person) for person in np.unique(scores.truth_of)]
+        return max(alone, key=lambda one: _area(_curve(*one)))
+    sizes, correct = scores.sizes, scores.sizes[np.unique(pred)]
+    if annotators in ("correct", "mean"):
+        n_people = int(scores.truth_of[-1]) + 1
+        return sizes, correct, correct, n_true if annotators == "correct" else n_true / n_people
+    if annotators == "each":
+        n = len(sizes)
+        correct = sizes[np.unique(scores.truth_of[true] * n + pred) % max(n, 1)]
+        sizes = np.tile(sizes, int(scores.truth_of[-1]) + 1)
+    return sizes, correct, _finders(scores, pred, true), n_true
 
 
-def _curve(sizes: Whole, correct: Whole, finder: Whole) -> Array:
+def _alone(scores: SegmentScores, pred: Whole, true: Whole, person: int) -> Detected:
+    """Against one person."""
+    own = scores.truth_of[true] == person
+    pred, true = pred[own], true[own]
+    n_true = int((scores.truth_of == person).sum())
+    return scores.sizes, scores.sizes[np.unique(pred)], _finders(scores, pred, true), n_true
+
+
+def _finders(scores: SegmentScores, pred: Whole, true: Whole) -> Whole:
+    """(R,) for each true segment the size of the largest one that finds it; 0 where none does."""
+    largest = np.zeros(len(scores.truth_of), np.int64)
+    np.maximum.at(largest, true, scores.sizes[pred])
+    return largest
+
+
+def _curve(sizes: Whole, correct: Whole, finders: Whole, n_true: float) -> Array:
     """(N, 3): each size in decreasing order, and recall and precision of the segments that are at least so large."""
     places = np.unique(sizes)[::-1] if len(sizes) else np.ones(1, np.int64)
-    taken, right, found = (len(of) - np.searchsorted(np.sort(of), places) for of in (sizes, correct, finder))
-    return np.stack([places, found / len(finder), right / np.maximum(taken, 1)], 1)
+    taken, right, found = (len(of) - np.searchsorted(np.sort(of), places) for of in (sizes, correct, finders))
+    return np.stack([places, found / n_true, right / np.maximum(taken, 1)], 1)
+
+
+def _area(curve: Array) -> float:
+    """Average precision: the precision at each place, weighted by how much recall grows there."""
+    return float(np.diff(curve[:, 1], prepend=0) @ curve[:, 2])
 
 
 def _f(recall: float, precision: float) -> float:

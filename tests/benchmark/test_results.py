@@ -33,6 +33,11 @@ BOUNDARIES = {  # ODS, OIS, AP
     "MCG (seism)": (".747 .779 .759", "seism"),
     "HED (seism)": (".780 .796 .834", "seism"),
 }
+SEGMENTS = {  # average precision at overlaps of .5 and .7, of Kanezaki (2018)
+    "k-means: segments": (".049", ".0129"),
+    "Felzenszwalb-Huttenlocher: segments": (".1161", ".0449"),
+    "backpropagation (Kanezaki): segments": (".1394", ".0578"),
+}
 FROM_MEMORY = {  # covering; Rand index; information; boundaries
     "human: boundaries": ("", "", "", ".80 .80"),
     "mean shift: best, boundaries": (". . .66", "", "", ".64 .68 .56"),
@@ -50,7 +55,8 @@ MEASURED = {
 
 def shown(row: Row, measure: str) -> str:
     """What the table prints of a measure, as the tables of papers do, without the 0 before the point."""
-    head = {"covering": "SC", "rand": "PRI", "information": "VI", "boundary": "F"}[measure]
+    heads = {"covering": "SC", "rand": "PRI", "information": "VI", "boundary": "F", "ap50": "AP@.5", "ap70": "AP@.7"}
+    head = heads[measure]
     columns = {column[0]: column[1].removeprefix("0") for column in Table([row]).columns()}
     names = ("ODS", "OIS", "AP" if measure == "boundary" else "best")
     return " ".join(columns.get(f"{head} {name}", ".") for name in names).rstrip(" .")
@@ -62,7 +68,7 @@ def published() -> dict[str, Row]:
 
 
 def test_every_row_is_held_here(published: dict[str, Row]) -> None:
-    assert set(published) == {*REGIONS, *BOUNDARIES, *FROM_MEMORY}
+    assert set(published) == {*REGIONS, *BOUNDARIES, *SEGMENTS, *FROM_MEMORY}
 
 
 @pytest.mark.parametrize("name", REGIONS)
@@ -80,6 +86,13 @@ def test_boundaries_and_their_source(published: dict[str, Row], name: str) -> No
     assert shown(published[name], "boundary") == values
     assert published[name].verified
     assert source in published[name].source
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_segments_and_their_source(published: dict[str, Row], name: str) -> None:
+    assert tuple(shown(published[name], measure) for measure in ("ap50", "ap70")) == SEGMENTS[name]
+    assert published[name].verified
+    assert "Kanezaki, ICASSP 2018" in published[name].source
 
 
 @pytest.mark.parametrize("name", FROM_MEMORY)

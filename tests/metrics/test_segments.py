@@ -16,26 +16,31 @@ def cells(seed: int, height: int = 20, width: int = 25, n: int = 9, noise: float
     return ((grid[:, :, None] - places) ** 2).sum(-1).argmin(-1)
 
 
-def naive(
-    pictures: list[tuple[list[np.ndarray], np.ndarray]], threshold: float, min_size: int, each: bool
-) -> tuple[float, float, float, float]:
+Pictures = list[tuple[list[np.ndarray], np.ndarray]]
+
+
+def naive(pictures: Pictures, threshold: float, min_size: int, annotators: str) -> tuple[float, float, float, float]:
     """Average precision, precision, recall and mean F by loops over segments and their masks."""
-    trials, n_true, f = [], 0, []
+    if annotators == "best":
+        pictures = [([best_truth(*picture, threshold, min_size)], picture[1]) for picture in pictures]
+    trials, n_true, f = [], 0.0, []
     for k, (truths, labels) in enumerate(pictures):
         masks = [(a, g, truth == g) for a, truth in enumerate(truths) for g in np.unique(truth)]
-        hit, right, own = set(), 0, []
+        own = []
         for s in np.unique(labels):
             mask = labels == s
             if mask.sum() < min_size:
                 continue
             found = {(k, a, g) for a, g, true in masks if (mask & true).sum() / (mask | true).sum() > threshold}
-            hit |= found
-            groups = [{x for x in found if x[1] == a} for a in range(len(truths))] if each else [found]
+            groups = [{x for x in found if x[1] == a} for a in range(len(truths))] if annotators == "each" else [found]
+            if annotators in ("correct", "mean"):
+                groups = [{(k, int(s))} if found else set()]  # what is counted is the segment itself
             own += [(int(mask.sum()), group) for group in groups]
-            right += sum(bool(group) for group in groups)
-        precision, recall = right / max(len(own), 1), len(hit) / len(masks)
+        in_all = len(masks) / len(truths) if annotators == "mean" else len(masks)
+        precision = sum(bool(group) for _, group in own) / max(len(own), 1)
+        recall = len(set().union(*(group for _, group in own))) / in_all
         f.append(2 * precision * recall / (precision + recall) if precision + recall else 0)
-        n_true += len(masks)
+        n_true += in_all
         trials += own
     area, before, hit, right, taken = 0.0, 0.0, set(), 0, 0
     for size in sorted({size for size, _ in trials}, reverse=True):
@@ -46,10 +51,18 @@ def naive(
     return area, right / max(taken, 1), before, float(np.mean(f))
 
 
+def best_truth(truths: list[np.ndarray], labels: np.ndarray, threshold: float, min_size: int) -> np.ndarray:
+    """The person's with whom the average precision is highest, the first of several."""
+    return max(truths, key=lambda truth: naive([([truth], labels)], threshold, min_size, "pooled")[0])
+
+
 # ---- against loops ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("annotators", ["pooled", "each"])
+READINGS = ("pooled", "each", "correct", "mean", "best")
+
+
+@pytest.mark.parametrize("annotators", READINGS)
 @pytest.mark.parametrize("min_size", [1, 8])
 @pytest.mark.parametrize("threshold", [0.0, 0.2, 0.5, 0.7])
 def test_everything_is_what_loops_over_masks_find(threshold: float, min_size: int, annotators: str) -> None:
@@ -58,10 +71,12 @@ def test_everything_is_what_loops_over_masks_find(threshold: float, min_size: in
     pictures[3][1][:2, :3] = 41  # a small one
     scores = [segment_scores(truths, labels, min_size=min_size) for truths, labels in pictures]
     result = segment_benchmark(scores, [threshold], annotators=annotators)  # type: ignore[arg-type]
-    expected = naive(pictures, threshold, min_size, annotators == "each")
-    assert 0 < expected[0] < 1 or threshold == 0
+    expected = naive(pictures, threshold, min_size, annotators)
+    assert 0 < expected[0] < 1 or threshold == 0 or annotators == "mean"
     found = result.ap[0], result.precision[0], result.recall[0], result.f[0]
     assert found == pytest.approx(expected, abs=1e-12)
+    alone = [naive([picture], threshold, min_size, annotators)[0] for picture in pictures]
+    assert result.ap_images[:, 0] == pytest.approx(alone, abs=1e-12)
 
 
 def test_overlaps_are_those_of_masks() -> None:
@@ -102,11 +117,36 @@ def test_people_together_and_one_by_one() -> None:
     halves, quarters = [[0] * 4 + [1] * 4], [[0, 0, 1, 1, 2, 2, 3, 3]]
     labels = [[0, 0, 0, 0, 1, 1, 2, 2]]
     scores = [segment_scores([halves, quarters], labels)]
-    together, single = (segment_benchmark(scores, [0.5], annotators=a) for a in ("pooled", "each"))
-    assert (together.precision[0], together.recall[0]) == (1, 0.5)  # three of six segments are found
-    assert (single.precision[0], single.recall[0]) == (0.5, 0.5)  # three trials of six
-    assert together.ap[0] == 0.5
-    assert single.ap[0] == pytest.approx(1 / 6 * 1 / 2 + 2 / 6 * 3 / 6)
+    results = {a: segment_benchmark(scores, [0.5], annotators=a) for a in READINGS}  # type: ignore[arg-type]
+    ends = {a: (r.precision[0], r.recall[0]) for a, r in results.items()}
+    assert ends == {
+        "pooled": (1, 0.5),  # three of six segments are found
+        "each": (0.5, 0.5),  # three trials of six
+        "correct": (1, 0.5),  # three correct ones in six
+        "mean": (1, 1),  # … in three, which a person drew on average
+        "best": (1 / 3, 0.5),  # AP with the first 1/2, with the second 1/2 · 2/3
+    }
+    areas = {"pooled": 0.5, "each": 1 / 6 * 1 / 2 + 2 / 6 * 3 / 6, "correct": 0.5, "mean": 1, "best": 0.5}
+    assert {a: r.ap[0] for a, r in results.items()} == pytest.approx(areas)
+
+
+def test_what_two_people_drew_is_found_twice_or_once() -> None:
+    # both people have the left half; of the right one, one has quarters, and the prediction has those
+    truths, labels = [[[0] * 4 + [1] * 4], [[0] * 4 + [1, 1, 2, 2]]], [[0] * 4 + [1, 1, 2, 2]]
+    scores = [segment_scores(truths, labels)]
+    recall = {a: segment_benchmark(scores, [0.5], annotators=a).recall[0] for a in READINGS}  # type: ignore[arg-type]
+    assert recall == pytest.approx({"pooled": 4 / 5, "each": 4 / 5, "correct": 3 / 5, "mean": 3 / 2.5, "best": 1})
+
+
+def test_average_precision_of_each_picture() -> None:
+    # the first picture is right; of the second both segments are, but one of three is not found; of the third none is
+    good = segment_scores([[0, 0, 1]], [[0, 0, 1]])
+    half = segment_scores([[0, 1, 1, 2, 2, 2]], [[0, 0, 0, 1, 1, 1]])  # overlaps 1/3, 2/3 and 1
+    late = segment_scores([[0, 1, 2, 2]], [[0, 0, 0, 1]])  # the segment of three is wrong, that of one too
+    result = segment_benchmark([good, half, late], [0.5])
+    assert result.ap_images[:, 0] == pytest.approx([1, 2 / 3, 0])
+    # together: three pixels: two of three right, two of eight found; two pixels: 3 of 4; one pixel: 4 of 6
+    assert result.ap[0] == pytest.approx(2 / 8 * 2 / 3 + 1 / 8 * 3 / 4 + 1 / 8 * 4 / 6)
 
 
 def test_small_segments_are_left_out_and_change_the_order() -> None:
@@ -144,7 +184,7 @@ def test_text_has_a_row_for_each_threshold() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("annotators", ["pooled", "each"])
+@pytest.mark.parametrize("annotators", ["pooled", "each", "mean", "best"])
 def test_the_same_partition_is_perfect(seed: int, annotators: str) -> None:
     labels = cells(seed)
     result = segment_benchmark([segment_scores([labels] * 3, labels)], annotators=annotators)  # type: ignore[arg-type]
@@ -209,8 +249,8 @@ def test_wrong_inputs_are_named() -> None:
         segment_scores(labels, labels, min_size=0)
     with pytest.raises(ValueError, match="no scores"):
         segment_benchmark([])
-    with pytest.raises(ValueError, match="annotators is 'pooled' or 'each'; got 'best'"):
-        segment_benchmark(scores, annotators="best")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="annotators is one of pooled, each, correct, mean, best; got 'worst'"):
+        segment_benchmark(scores, annotators="worst")  # type: ignore[arg-type]
     for wrong in ([], [1.0], [-0.1], [float("nan")], 0.5):
         with pytest.raises(ValueError, match=r"thresholds is a list of overlaps, each in \[0, 1\)"):
             segment_benchmark(scores, wrong)  # type: ignore[arg-type]
