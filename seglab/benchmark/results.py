@@ -117,7 +117,7 @@ def _row(run: Run, chooser: Run | None) -> Row:
 
 
 def measured() -> Table:
-    """The package's own methods on BSDS500's 200 test pictures; where ``row.n_pictures`` is less, on a sample of them.
+    """The package's own methods on BSDS500's 200 test pictures.
 
     A row for each method. ``row.cells["covering"]`` (or ``rand``, ``information``, ``boundary``, ``segment_f``,
     ``segment_f_pooled``, ``ap50``, ``ap70``) has ``ods`` and ``ois``, which choose settings on the test pictures, and
