@@ -77,20 +77,21 @@ class Step(Row):
     sizes = (PHOTO,)
 
     def prepare(self, image: Tensor) -> Any:
-        return image, *superpixels(image), draw_network(3, 2, 100, _LABELS)
+        segments, places = superpixels(image)
+        return Problem(image[None], segments[None], _SEGMENTS), places, draw_network(3, 2, 100, _LABELS)
 
     def ours(self, data: Any) -> tuple[float, int]:
-        image, segments, _, network = data
-        found = learn(Problem(image[None], segments[None], _SEGMENTS), network, Aims())
+        problem, _, network = data
+        found = learn(problem, network, Aims())
         descend(network, each(network, torch.zeros_like), found.gradients, 0.1, 0.9)
         return float(found.losses), int(count_each(found.labels, _LABELS))
 
     def theirs(self, data: Any) -> tuple[float, int]:
-        image, _, places, network = data
+        problem, places, network = data
         model = cluster_network(network)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         optimizer.zero_grad()
-        output = model(image[None])[0].permute(1, 2, 0).reshape(-1, _LABELS)
+        output = model(problem.images)[0].permute(1, 2, 0).reshape(-1, _LABELS)
         labels = output.detach().argmax(1)
         loss = nn.CrossEntropyLoss()(output, torch.from_numpy(vote_by_loop(labels.numpy(), places)))
         loss.backward()
