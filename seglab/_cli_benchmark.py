@@ -48,6 +48,7 @@ def add_benchmark(commands: Any, formatter: Any) -> None:
     p.add_argument("--choose-on", metavar="SPLIT", help="choose settings on this split too, and score them on --split")
     p.add_argument("--choose-limit", type=int, metavar="N", help="choose on the first N pictures of that split only")
     p.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
+    p.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture of --split")
     p.add_argument("--sweep", action="append", default=[], metavar="NAME[=V,V]", help="see below; repeat for a grid")
     p.add_argument("--values", type=int, default=7, metavar="N", help="values of a useful range (default: 7)")
     p.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="a fixed parameter; repeat")
@@ -72,12 +73,12 @@ def _benchmark(args: argparse.Namespace) -> int:
     from seglab.datasets import DatasetError
 
     check_outputs(args.output)
-    for name in ("limit", "choose_limit", "values"):
+    for name in ("limit", "choose_limit", "every", "values"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} is a whole number from 1; got {getattr(args, name)}")
     options = {
         name: getattr(args, name)
-        for name in ("split", "choose_on", "choose_limit", "seed", "limit", "jobs", "scheduler")
+        for name in ("split", "choose_on", "choose_limit", "seed", "limit", "every", "jobs", "scheduler")
     }
     options |= {name: getattr(args, name) for name in ("sweep", "out", "connected", "keep_labels", "measures")}
     options |= {"fixed": _fixed(args.param), "n_values": args.values, "progress": not args.quiet}

@@ -101,6 +101,8 @@ def test_resuming_from_any_state_gives_the_same_end(name):
         ("normalized_cuts", [{"n_segments": n, "threshold": 0.05} for n in (30, 3)]),
         ("normalized_cuts", [{"n_segments": n, "mode": "kway"} for n in (4, 2)]),
         ("normalized_cuts", [{"n_segments": n, "nodes": "superpixels", "n_superpixels": 6} for n in (20, 3, 7)]),
+        ("backprop_segmentation", [{"max_iter": n, "n_components": m} for m in (2, 1) for n in (1, 3, 3, 2, 4)]),
+        ("backprop_segmentation", [{"max_iter": n, "min_labels": 4} for n in (1, 8, 9)]),
     ],
 )
 def test_several_settings_at_once_are_each_as_alone(name, settings):

@@ -67,6 +67,7 @@ def run(
     n_values: int = 7,
     seed: int | None = None,
     limit: int | None = None,
+    every: int = 1,
     jobs: int = 1,
     scheduler: str | None = None,
     device: str = "cpu",
@@ -95,6 +96,8 @@ def run(
         Choose on the first so many pictures of that split.
     limit
         Take the first so many pictures.
+    every
+        Take the first picture of ``split`` and every n-th after it: a sample, for methods that take long.
     jobs
         Pictures at a time; −1 for as many as there are cores.
     scheduler
@@ -136,10 +139,11 @@ def run(
         raise ValueError("no pictures: the data set is empty")
     store = Store(Path(out))
     options = {"device": device, "connected": connected, "keep_labels": keep_labels, "measures": wanted}
+    parts_of = (slice(None, None, every), slice(None))
     limits = (limit, choose_limit if choose_limit is not None else limit)
     parts = [
-        (name, [(picture, _print(picture)) for picture in pictures[:most]])
-        for (name, pictures), most in zip(opened, limits, strict=False)
+        (name, [(picture, _print(picture)) for picture in pictures[part][:most]])
+        for (name, pictures), part, most in zip(opened, parts_of, limits, strict=False)
     ]
     tasks = [t for name, pictures in parts for grid in grids for t in _tasks(store, name, pictures, grid, options)]
     failures, interrupted = _work(store, tasks, jobs, scheduler, progress)

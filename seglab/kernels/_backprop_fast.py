@@ -17,18 +17,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = ["look"]
 
 _PIXELS = 1024  # in a block
-_TILES = 256  # in a block
+_TILES = 32  # in a block, whose products then stay in the cache
 
 _G = torch.tensor(  # of Winograd's F(4×4, 3×3)
     [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64
 ).div(24)
+
+_SPARE = WeakTensorKeyDictionary()  # of one owner: maps to write to, because fresh memory takes time
 
 Refine = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -88,24 +92,28 @@ class _Workers:
         return sum(found[1:], start=found[0])
 
 
-def look(image: Tensor, layers: Any, refine: Refine, eps: float) -> tuple[Tensor, Tensor, list[Tensor]]:
+def look(image: Tensor, layers: Any, refine: Refine, eps: float, owner: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
     """The loss, the labels (H, W) and the gradients of all tensors, for one picture (C, H, W) and one network (B = 1).
 
     ``refine`` takes labels (H, W) and gives the targets (H, W) and what the cross-entropy of each pixel counts (H, W).
+    Memory for maps is kept for the next look, until another owner comes or this one goes.
     """
+    spare = _SPARE.pop(owner, [])
     with _Workers(torch.get_num_threads()) as workers:
-        return _Look(image, layers, eps, workers).run(refine)
+        found = _Look(image, layers, eps, workers, spare).run(refine)
+    _SPARE.clear()
+    _SPARE[owner] = spare
+    return found
 
 
 class _Look:
     """One picture and one network. All maps are rows of pixels (N, C); sums over pixels are float64."""
 
-    def __init__(self, image: Tensor, layers: Any, eps: float, workers: _Workers) -> None:
+    def __init__(self, image: Tensor, layers: Any, eps: float, workers: _Workers, spare: list[Tensor]) -> None:
         self.height, self.width = image.shape[1:]
         self.n = self.height * self.width
         self.layers, self.eps, self.workers = layers, eps, workers
-        self.patches = F.unfold(image[None], 3, padding=1)[0].T.contiguous()  # (N, 9 C)
-        self.spare: list[Tensor] = []  # maps that nobody needs any more: fresh memory takes time
+        self.patches, self.spare = _patches(image), spare
 
     def run(self, refine: Refine) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Forward through the layers, then back."""
@@ -116,9 +124,9 @@ class _Look:
             maps.append(r)
             norms.append(_Norm.of(sums, self.n, layer.gain, layer.shift, self.eps))
         y, norm = self.classify(maps[-1], norms[-1].scale)
-        labels = self.label(y, norm)
+        labels, g = self.label(y, norm)
         targets, weights = refine(labels.reshape(self.height, self.width))
-        loss, g, g_sums = self.compare(y, labels, targets.flatten(), weights.flatten())
+        loss, g_sums = self.compare(y, g, labels, targets.flatten(), weights.flatten())
         dx, cross = self.unclassify(y, g, g_sums / self.n, norm, maps[-1])
         self.spare.append(g)
         classifier = self.layers[-1].weight[0, :, :, 0, 0]
@@ -137,6 +145,7 @@ class _Look:
                 dz, (dx, sums) = dx, self.convolve_back(dx, self.layers[m].weight[0], maps[-1])
                 self.spare.append(dz)
             found.append(self.of_layer(self.layers[m], weight, bias, gain, shift))
+        self.spare.append(dx)
         return loss, labels.reshape(self.height, self.width), [p for layer in reversed(found) for p in layer]
 
     def of_layer(self, layer: Any, weight: Tensor, bias: Tensor, gain: Tensor, shift: Tensor) -> list[Tensor]:
@@ -148,20 +157,25 @@ class _Look:
 
     def empty(self, n: int) -> Tensor:
         """A map (N, n) to write to."""
-        at = next((i for i, x in enumerate(self.spare) if x.shape[1] == n), None)
-        return torch.empty(self.n, n) if at is None else self.spare.pop(at)
+        at = next((i for i, x in enumerate(self.spare) if x.shape == (self.n, n)), None)
+        return _empty(self.n, n) if at is None else self.spare.pop(at)
 
     # ---- the first convolution, a product with patches
 
     def first(self, layer: Any) -> tuple[Tensor, Tensor]:
-        weight = layer.weight[0].flatten(1).T.contiguous()  # (9 C, p)
-        out = self.empty(weight.shape[1])
+        weight = layer.weight[0].permute(2, 3, 1, 0).flatten(0, 2).contiguous()  # (9 C, p)
+        return self.product(self.patches, weight, layer.bias[0], relu=True)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
+        """The map x · weight + bias, rectified where wanted, and the sums of it and of its squares."""
+        from seglab.kernels._backprop_loops import add_up
+
+        out, b = self.empty(weight.shape[1]), bias.numpy()
 
         def work(run: range) -> Tensor:
             sums = torch.zeros(2, weight.shape[1], dtype=torch.float64)
             for rows in _slices(run, self.n):
-                r = torch.addmm(layer.bias[0], self.patches[rows], weight, out=out[rows]).relu_()
-                sums += torch.stack([r.sum(0), (r * r).sum(0)])
+                add_up(torch.mm(x[rows], weight, out=out[rows]).numpy(), b, relu, sums.numpy())
             return sums
 
         return out, self.workers.total(self.n, _PIXELS, work)
@@ -173,7 +187,7 @@ class _Look:
                 total.addmm_(dz[rows].T, self.patches[rows])
             return total
 
-        return self.workers.total(self.n, _PIXELS, work)
+        return self.workers.total(self.n, _PIXELS, work).reshape(dz.shape[1], 3, 3, -1).movedim(3, 1)
 
     # ---- the other convolutions, by Winograd's tiles
 
@@ -200,17 +214,17 @@ class _Look:
         a, o, b = scale.numpy(), offset.numpy(), bias.numpy()
 
         def work(run: range) -> Tensor:
-            v, m = (torch.empty(36, run.step * self.across, n) for n in (n_in, n_out))
+            v, m = (_empty(36, run.step, n) for n in (n_in, n_out))
             sums = torch.zeros(2, n_out, dtype=torch.float64)
             for first in run:
-                last = min(first + run.step, self.down)
-                n = (last - first) * self.across
+                last = min(first + run.step, self.tiles)
+                n = last - first
                 gather(source, a, o, first, last, v.numpy())
                 torch.bmm(v[:, :n], products, out=m[:, :n])
                 scatter(m.numpy(), b, other is None, first, last, sink, factor, sums.numpy())
             return sums
 
-        return out, self.workers.total(self.down, max(1, _TILES // self.across), work)
+        return out, self.workers.total(self.tiles, _TILES, work)
 
     def weight_gradient(self, x: Tensor, norm: _Norm, dz: Tensor) -> Tensor:
         from seglab.kernels._backprop_loops import gather, spread
@@ -220,26 +234,22 @@ class _Look:
         n_in, n_out = x.shape[1], dz.shape[1]
 
         def work(run: range) -> Tensor:
-            v, m = (torch.empty(36, run.step * self.across, n) for n in (n_in, n_out))
+            v, m = (_empty(36, run.step, n) for n in (n_in, n_out))
             total = torch.zeros(36, n_in, n_out)
             for first in run:
-                last = min(first + run.step, self.down)
-                n = (last - first) * self.across
+                last = min(first + run.step, self.tiles)
+                n = last - first
                 gather(source, a, o, first, last, v.numpy())
                 spread(gradient, first, last, m.numpy())
                 total.baddbmm_(v[:, :n].transpose(1, 2), m[:, :n])
             return total
 
-        total = self.workers.total(self.down, max(1, _TILES // self.across), work)
+        total = self.workers.total(self.tiles, _TILES, work)
         return torch.einsum("ik,ijco,jl->ockl", _G, total.reshape(6, 6, n_in, n_out).double(), _G)
 
     @property
-    def down(self) -> int:
-        return (self.height + 3) // 4
-
-    @property
-    def across(self) -> int:
-        return (self.width + 3) // 4
+    def tiles(self) -> int:
+        return ((self.height + 3) // 4) * ((self.width + 3) // 4)
 
     def as_map(self, x: Tensor) -> Any:
         """(H, W, C), as compiled loops take it."""
@@ -256,7 +266,7 @@ class _Look:
         def work(run: range) -> Tensor:
             sums = torch.zeros(dx.shape[1], dtype=torch.float64)
             rows = slice(run.start, run.stop)
-            through_norm(dx[rows].numpy(), r[rows].numpy(), k, c, s, sums.numpy())
+            through_norm(dx[rows].numpy(), r[rows].numpy(), k, c, s, True, sums.numpy())
             return sums
 
         return self.workers.total(self.n, _PIXELS, work)
@@ -266,71 +276,88 @@ class _Look:
     def classify(self, r: Tensor, scale: Tensor) -> tuple[Tensor, _Norm]:
         """The responses but for a constant, which the normalization takes away, and that normalization."""
         weight = (self.layers[-1].weight[0, :, :, 0, 0] * scale).T.contiguous()  # (p, q)
-        y = self.empty(weight.shape[1])
+        y, sums = self.product(r, weight, torch.zeros(weight.shape[1]), relu=False)
+        return y, _Norm.of(sums, self.n, None, None, self.eps)
 
-        def work(run: range) -> Tensor:
-            sums = torch.zeros(2, weight.shape[1], dtype=torch.float64)
-            for rows in _slices(run, self.n):
-                block = torch.mm(r[rows], weight, out=y[rows])
-                sums += torch.stack([block.sum(0), (block * block).sum(0)])
-            return sums
-
-        return y, _Norm.of(self.workers.total(self.n, _PIXELS, work), self.n, None, None, self.eps)
-
-    def label(self, y: Tensor, norm: _Norm) -> Tensor:
-        """Normalize y, in place, and say which response is largest (N,)."""
-        labels = torch.empty(self.n, dtype=torch.int64)
+    def label(self, y: Tensor, norm: _Norm) -> tuple[Tensor, Tensor]:
+        """Normalize y, in place; say which response is largest (N,), and how probable each label is (N, q)."""
+        labels, p = torch.empty(self.n, dtype=torch.int64), self.empty(y.shape[1])
+        offset = -norm.mean * norm.inverse
 
         def work(run: range) -> int:
             for rows in _slices(run, self.n):
-                t = y[rows].sub_(norm.mean).mul_(norm.inverse)
-                torch.argmax(self.scaled(t), 1, out=labels[rows])
+                t = self.scaled(torch.addcmul(offset, y[rows], norm.inverse, out=y[rows]))
+                torch.argmax(t, 1, out=labels[rows])
+                torch.softmax(t, 1, out=p[rows])
             return 0
 
         self.workers.total(self.n, _PIXELS, work)
-        return labels
+        return labels, p
 
     def scaled(self, t: Tensor) -> Tensor:
         """Normalized responses with their gain and shift."""
         layer = self.layers[-1]
         return t if layer.gain is None else torch.addcmul(layer.shift[0], t, layer.gain[0])
 
-    def compare(self, y: Tensor, labels: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss, its gradient g at the responses (N, q), and the sums of g and of g · y (2, q)."""
-        g = torch.empty_like(y)
+    def compare(self, y: Tensor, p: Tensor, labels: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the sums of its gradient g at the responses and of g · y (2, q); p becomes g."""
+        from seglab.kernels._backprop_loops import weigh
+
+        weights = weights.float()
 
         def work(run: range) -> Tensor:
-            total = torch.zeros(2 * y.shape[1] + 1, dtype=torch.float64)
-            for rows in _slices(run, self.n):
-                t, w, target = self.scaled(y[rows]), weights[rows, None], targets[rows, None]
-                top = t.gather(1, labels[rows, None])
-                e = torch.sub(t, top, out=g[rows]).exp_()
-                mass = e.sum(1, keepdim=True)
-                loss = (w * (mass.log() + top - t.gather(1, target))).sum().reshape(1)
-                e.mul_(w / mass).scatter_add_(1, target, -w)
-                total += torch.cat([e.sum(0), (e * y[rows]).sum(0), loss])
-            return total
+            rows = slice(run.start, run.stop)
+            pair = torch.stack([labels[rows], targets[rows]], 1)
+            t, top = self.scaled_at(y[rows], pair), p[rows].gather(1, pair[:, :1])[:, 0]
+            loss = (weights[rows] * (t[:, 0] - t[:, 1] - top.log())).sum(dtype=torch.float64)
+            sums = torch.zeros(2, y.shape[1], dtype=torch.float64)
+            weigh(p[rows].numpy(), y[rows].numpy(), targets[rows].numpy(), weights[rows].numpy(), sums.numpy())
+            return torch.cat([sums.flatten(), loss[None]])
 
         total = self.workers.total(self.n, _PIXELS, work)
-        return total[-1].float(), g, total[:-1].reshape(2, -1)
+        return total[-1].float(), total[:-1].reshape(2, -1)
+
+    def scaled_at(self, t: Tensor, at: Tensor) -> Tensor:
+        """Of normalized responses (n, q) those of some labels (n, k), with their gain and shift."""
+        layer, t = self.layers[-1], t.gather(1, at)
+        return t if layer.gain is None else layer.shift[0][at] + t * layer.gain[0][at]
 
     def unclassify(self, y: Tensor, g: Tensor, means: Tensor, norm: _Norm, r: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient dx at the normalized features (N, p), and the product dyᵀ r (q, p)."""
+        from seglab.kernels._backprop_loops import through_norm
+
         layer = self.layers[-1]
         weight = layer.weight[0, :, :, 0, 0].contiguous()
         scale = norm.inverse if layer.gain is None else norm.inverse * layer.gain[0]
-        mean, slope = means[0].float(), -means[1].float()
+        slope, constant = (-scale * m.float() for m in (means[1], means[0]))
+        s, k, c = scale.numpy(), slope.numpy(), constant.numpy()
         dx = y if y.shape[1] == weight.shape[1] else self.empty(weight.shape[1])
 
         def work(run: range) -> Tensor:
-            cross = torch.zeros_like(weight)
+            cross, sums = torch.zeros_like(weight), torch.zeros_like(means[0])
             for rows in _slices(run, self.n):
-                dy = torch.addcmul(g[rows], y[rows], slope).sub_(mean).mul_(scale)
-                torch.mm(dy, weight, out=dx[rows])
-                cross.addmm_(dy.T, r[rows])
+                through_norm(g[rows].numpy(), y[rows].numpy(), k, c, s, False, sums.numpy())
+                torch.mm(g[rows], weight, out=dx[rows])
+                cross.addmm_(g[rows].T, r[rows])
             return cross
 
-        return dx, self.workers.total(self.n, _PIXELS, work)
+        cross = self.workers.total(self.n, _PIXELS, work)
+        if dx is not y:
+            self.spare.append(y)
+        return dx, cross
+
+
+def _empty(*shape: int) -> Tensor:
+    """Fresh memory; NumPy asks for it in huge pages, where torch would take several times as long to get it."""
+    return torch.from_numpy(np.empty(shape, np.float32))
+
+
+def _patches(image: Tensor) -> Tensor:
+    """The neighborhoods 3×3 of all pixels of (C, H, W), zero outside, as rows: (N, 9 C), colors last."""
+    n, height, width = image.shape
+    padded = F.pad(image.movedim(0, 2), (0, 0, 1, 1, 1, 1)).contiguous()
+    row = n * (width + 2)
+    return padded.as_strided((height, width, 3, 3 * n), (row, n, row, 1)).reshape(height * width, 9 * n)
 
 
 def _slices(run: range, n: int) -> list[slice]:

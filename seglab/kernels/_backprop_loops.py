@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["gather", "scatter", "spread", "through_norm"]
+__all__ = ["add_up", "gather", "scatter", "spread", "through_norm", "weigh"]
 
 _F = np.float32
 
@@ -22,13 +22,13 @@ _loop = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contr
 def gather(x: Any, scale: Any, offset: Any, first: int, last: int, out: Any) -> None:
     """Bᵀ d B of every tile d (6×6) of scale · x + offset, zero outside of the picture.
 
-    ``out`` is (36, tiles, C); ``first`` and ``last`` bound the rows of tiles.
+    ``out`` is (36, tiles, C); ``first`` and ``last`` bound the tiles, which are counted along rows.
     """
     height, width, n = x.shape
     across = (width + 3) // 4
     d, half = np.empty((6, 6, n), _F), np.empty((6, 6, n), _F)
-    for tile in range((last - first) * across):
-        top, left = 4 * (first + tile // across) - 1, 4 * (tile % across) - 1
+    for tile in range(last - first):
+        top, left = 4 * ((first + tile) // across) - 1, 4 * ((first + tile) % across) - 1
         for i in range(6):
             for j in range(6):
                 row, col = top + i, left + j
@@ -73,8 +73,8 @@ def scatter(m: Any, bias: Any, relu: bool, first: int, last: int, out: Any, othe
     across = (width + 3) // 4
     half, y = np.empty((4, 6, n), _F), np.empty((4, n), _F)
     total, product = np.zeros(n, _F), np.zeros(n, _F)
-    for tile in range((last - first) * across):
-        top, left = 4 * (first + tile // across), 4 * (tile % across)
+    for tile in range(last - first):
+        top, left = 4 * ((first + tile) // across), 4 * ((first + tile) % across)
         for j in range(6):
             for c in range(n):
                 p, q = m[6 + j, tile, c] + m[12 + j, tile, c], m[6 + j, tile, c] - m[12 + j, tile, c]
@@ -99,7 +99,7 @@ def scatter(m: Any, bias: Any, relu: bool, first: int, last: int, out: Any, othe
                     out[top + i, left + j, c] = value
                     total[c] += value
                     product[c] += value * other[top + i, left + j, c]
-        if tile % across == across - 1:
+        if tile % 64 == 63 or tile == last - first - 1:
             for c in range(n):
                 sums[0, c] += total[c]
                 sums[1, c] += product[c]
@@ -112,8 +112,8 @@ def spread(dy: Any, first: int, last: int, out: Any) -> None:
     height, width, n = dy.shape
     across = (width + 3) // 4
     d, half = np.empty((4, 4, n), _F), np.empty((4, 6, n), _F)
-    for tile in range((last - first) * across):
-        top, left = 4 * (first + tile // across), 4 * (tile % across)
+    for tile in range(last - first):
+        top, left = 4 * ((first + tile) // across), 4 * ((first + tile) % across)
         for i in range(4):
             for j in range(4):
                 if top + i < height and left + j < width:
@@ -142,17 +142,64 @@ def spread(dy: Any, first: int, last: int, out: Any) -> None:
 
 
 @_loop
-def through_norm(dx: Any, r: Any, slope: Any, constant: Any, scale: Any, sums: Any) -> None:
-    """From the gradient at normalized values back to that before the ReLU, in place; rows are pixels.
+def add_up(x: Any, bias: Any, relu: bool, sums: Any) -> None:
+    """Add a bias to rows of pixels, and rectify them where wanted, in place.
 
-    dz = scale · dx + slope · r + constant where r > 0, else 0; its sum over pixels is added to ``sums`` (C,), float64.
+    The sums over pixels of what comes of it, and of its squares, are added to ``sums`` (2, C), float64.
+    """
+    rows, n = x.shape
+    total, square = np.zeros(n, _F), np.zeros(n, _F)
+    for i in range(rows):
+        for c in range(n):
+            value = x[i, c] + bias[c]
+            if relu:
+                value = max(value, _F(0))
+            x[i, c] = value
+            total[c] += value
+            square[c] += value * value
+        if i % 512 == 511 or i == rows - 1:
+            for c in range(n):
+                sums[0, c] += total[c]
+                sums[1, c] += square[c]
+                total[c] = square[c] = 0
+
+
+@_loop
+def weigh(p: Any, y: Any, targets: Any, weights: Any, sums: Any) -> None:
+    """From probabilities to the gradient of the weighted cross-entropy, weight · (p − 1 at the target), in place.
+
+    Its sums over pixels, and those of its product with y, are added to ``sums`` (2, C), float64.
+    """
+    rows, n = p.shape
+    total, product = np.zeros(n, _F), np.zeros(n, _F)
+    for i in range(rows):
+        p[i, targets[i]] -= _F(1)
+        for c in range(n):
+            value = weights[i] * p[i, c]
+            p[i, c] = value
+            total[c] += value
+            product[c] += value * y[i, c]
+        if i % 512 == 511 or i == rows - 1:
+            for c in range(n):
+                sums[0, c] += total[c]
+                sums[1, c] += product[c]
+                total[c] = product[c] = 0
+
+
+@_loop
+def through_norm(dx: Any, r: Any, slope: Any, constant: Any, scale: Any, relu: bool, sums: Any) -> None:
+    """From the gradient at normalized values back to that at the values r before, in place; rows are pixels.
+
+    dz = scale · dx + slope · r + constant; with ``relu``, 0 where r = 0. Its sum over pixels is added to ``sums`` (C,),
+    float64.
     """
     rows, n = dx.shape
     total = np.zeros(n, _F)
     for i in range(rows):
         for c in range(n):
             value = scale[c] * dx[i, c] + slope[c] * r[i, c] + constant[c]
-            value = value if r[i, c] > _F(0) else _F(0)
+            if relu:
+                value = value if r[i, c] > _F(0) else _F(0)
             dx[i, c] = value
             total[c] += value
         if i % 512 == 511 or i == rows - 1:

@@ -297,7 +297,7 @@ def learn_by_blocks(problem: Problem, network: Network, aims: Aims) -> Learned:
         segments, scribbles = (None if x is None else x[b : b + 1] for x in (problem.segments, problem.scribbles))
         alone = Problem(problem.images[b : b + 1], segments, problem.n_segments, scribbles)
         refine = partial(_weighed, problem=alone, aims=aims, max_labels=own[-1].bias.shape[1])
-        found.append(look(problem.images[b], own, refine, EPS))
+        found.append(look(problem.images[b], own, refine, EPS, problem.images))
     losses, labels, gradients = zip(*found, strict=True)
     return Learned(torch.stack(losses), torch.stack(labels), tuple(map(torch.cat, zip(*gradients, strict=True))))
 

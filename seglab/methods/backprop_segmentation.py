@@ -20,7 +20,7 @@ a state are those of its network, after the update; the paper's are those before
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -51,7 +51,7 @@ from seglab.methods.slic import SLIC
 from seglab.networks.clustering import cluster_network
 from seglab.panels import Curve, Panel, Picture
 from seglab.params import param
-from seglab.segmenter import Segmenter, State, Status
+from seglab.segmenter import Segmentation, Segmenter, State, Status
 
 __all__ = ["BackpropSegmentation", "BackpropSegmentationState", "batch_norm", "draw_network", "learn", "vote"]
 
@@ -328,6 +328,21 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
                 states[i] = after
         return [state.labels for state in states]
 
+    @classmethod
+    def segment_each(
+        cls, methods: Sequence[Any], image: Any, *, device: torch.device | str | None = None
+    ) -> Iterator[Segmentation]:
+        """As `Segmenter.segment_each`; settings that differ in ``max_iter`` only go on from each other, if it rises."""
+        picture = as_image(image, device=device)
+        found: list[Segmentation] = []
+        for method in methods:
+            before = [result for result in found if _leads_to(result.method, method)]
+            last = max(before, key=lambda result: result.state.n_iter, default=None)
+            init: Any = last and last.state
+            result = method.segment(picture, init=init)
+            found.append(result if last is None else replace(result, seconds=last.seconds + result.seconds))
+            yield found[-1]
+
     def transfer(self, state: BackpropSegmentationState, image: Any) -> BackpropSegmentationState:
         """The state of another picture under a network that has learned elsewhere.
 
@@ -373,6 +388,12 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
                 )
             )
         return after
+
+
+def _leads_to(earlier: Any, later: Any) -> bool:
+    """Whether one setting's steps are the first of the other's."""
+    alike = replace(earlier, max_iter=later.max_iter) == later and earlier.scribbles is later.scribbles
+    return alike and earlier.max_iter <= later.max_iter
 
 
 def _together(problems: Sequence[Problem]) -> Problem:

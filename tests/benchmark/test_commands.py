@@ -153,6 +153,7 @@ def test_settings_are_chosen_on_fewer_pictures(split: Path, tmp_path: Path, caps
         (["-p", "n_clusters"], "write NAME=VALUE"),
         (["-p", "n_clusters=0"], "n_clusters"),
         (["--limit", "0"], "--limit is a whole number from 1"),
+        (["--every", "0"], "--every is a whole number from 1"),
         (["--choose-limit", "0"], "--choose-limit is a whole number from 1"),
         (["--values", "0"], "--values is a whole number from 1"),
         (["-o", "table.html"], "a table is written as"),

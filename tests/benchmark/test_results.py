@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import pytest
 
 from seglab.benchmark.results import measured, published_rows
@@ -132,3 +134,17 @@ def test_measured_rows_are_complete_and_say_how_they_were_made() -> None:
             if cell.ois is not None and name != "boundary":
                 assert (cell.ois <= cell.ods) if least else (cell.ois >= cell.ods)
     assert Table.from_json(table.to_json()) == table
+
+
+def test_the_sample_of_backpropagation_says_that_it_is_one() -> None:
+    text = resources.files("seglab.benchmark").joinpath("backprop_segmentation.json").read_text("utf-8")
+    table = Table.from_json(text)
+    (n,) = {row.n_pictures for row in table.rows}
+    assert n is not None
+    assert n < 200
+    assert f"({n} of 200)" in table.notes[0]
+    assert sum(row.name.startswith("backpropagation") for row in table.rows) > 1
+    for row in table.rows:
+        assert row.source.startswith("seglab benchmark --every ")
+        assert {"covering", "rand", "information", "ap50", "ap70"} <= set(row.cells)
+        assert all(cell.ods is not None for cell in row.cells.values())

@@ -64,6 +64,16 @@ def test_what_is_there_is_not_computed_again(mine: Path, tmp_path: Path, carried
     assert carried_out == [("a", 1), ("b", 1), ("c", 3)]
 
 
+def test_every_second_picture_is_a_sample_that_the_rest_completes(
+    mine: Path, tmp_path: Path, carried_out: list
+) -> None:
+    run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", every=2)
+    assert carried_out == [("a", 2), ("c", 2)]
+    carried_out.clear()
+    run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
+    assert carried_out == [("b", 2), ("d", 2)]
+
+
 def test_a_truncated_file_is_computed_again(mine: Path, tmp_path: Path, carried_out: list) -> None:
     first = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
     path = tmp_path / "out/mine-test/kmeans/b.json"

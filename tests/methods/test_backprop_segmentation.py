@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from seglab import datasets
 from seglab.kernels import backprop_segmentation as kernels
+from seglab.kernels._backprop_fast import _SPARE
 from seglab.kernels.backprop_segmentation import (
     Aims,
     Layer,
@@ -254,6 +255,24 @@ def test_blocks_and_tiles_are_the_plain_way(
         assert theirs is not None
         assert ours.shape == theirs.shape
         torch.testing.assert_close(ours.double(), theirs, atol=1e-4 * float(theirs.abs().max()) + 1e-9, rtol=0)
+
+
+def test_memory_is_kept_for_the_last_picture_as_long_as_it_is_there() -> None:
+    """Later looks write where earlier ones did; results that were given away stay as they are."""
+    network = draw_network(3, 2, 8, 8)
+    first, second = (Problem(noisy(24, 40, seed=seed)[None]) for seed in (0, 1))
+    found = learn_by_blocks(first, network, Aims())
+    kept = [p.clone() for p in (found.labels, *found.gradients)]
+    assert first.images in _SPARE
+    again, other = learn_by_blocks(first, network, Aims()), learn_by_blocks(second, network, Aims())
+    for one, two, three in zip((found.labels, *found.gradients), (again.labels, *again.gradients), kept, strict=True):
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
+    assert not torch.equal(found.labels, other.labels)
+    assert first.images not in _SPARE
+    assert len(_SPARE[second.images]) == 4  # two layers, responses and their gradient
+    del second
+    assert not _SPARE
 
 
 def test_networks_side_by_side_by_blocks() -> None:
