@@ -569,12 +569,12 @@ with plot.style():
     axes[1, 0].invert_xaxis()
 
 # %%
-print(f"{'seglab, 200 test pictures':28}     SC    PRI     VI      F   AP 0.5  AP 0.7   s a picture")
+print(f"{'seglab, 200 test pictures':33}     SC    PRI     VI      F   AP 0.5  AP 0.7   s a picture")
 for row in ours:
     values = [row.cells.get(name, benchmark.Cell()).ods for name in
               ("covering", "rand", "information", "boundary", "ap50", "ap70")]
     text = "".join(" " * 8 if value is None else f"{value:8.3f}" for value in values)
-    print(f"{row.name:28}{text}" + (f"{row.seconds:10.3f}" if row.seconds else ""))
+    print(f"{row.name:33}{text}" + (f"{row.seconds:10.3f}" if row.seconds else ""))
 print("", *benchmark.measured().notes, sep="\n")
 
 # %% [markdown]
