@@ -31,7 +31,7 @@ def boxes_in(height: int, width: int, n: int, seed: int = 0) -> Tensor:
     return torch.cat([center - half, center + half], 1)
 
 
-@benchmark("suppression of 1000 boxes", reference=_REFERENCE, least=1 if _OTHERS else 10)
+@benchmark("suppression of 1000 boxes", reference=_REFERENCE, least=1 if _OTHERS else 20)
 class Suppression(Row):
     sizes = (PHOTO,)
 
@@ -64,7 +64,7 @@ class Suppression(Row):
         return f"the same {len(ours)} boxes are kept"
 
 
-@benchmark("RoIAlign of 256 boxes, 64 channels, 7×7, stride 8", reference=_REFERENCE, least=None if _OTHERS else 10)
+@benchmark("RoIAlign of 256 boxes, 64 channels, 7×7, stride 8", reference=_REFERENCE, least=None if _OTHERS else 100)
 class Align(Row):
     """Forward and backward; the loop is forward only, over boxes, bins and points, all channels at once."""
 
@@ -120,7 +120,7 @@ def _aligned(maps: np.ndarray, box: list[float]) -> np.ndarray:
 
 
 @benchmark(
-    "overlaps of the objects of two maps, 12 px apart", reference="NumPy, mask by mask, where boxes meet", least=1
+    "overlaps of the objects of two maps, 12 px apart", reference="NumPy, mask by mask, where boxes meet", least=5
 )
 class Overlaps(Row):
     def prepare(self, image: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ class _Gray(Row):
         )
 
 
-@benchmark("Otsu's threshold of bytes", reference="scikit-image threshold_otsu and a comparison")
+@benchmark("Otsu's threshold of bytes", reference="scikit-image threshold_otsu and a comparison", least=1)
 class Otsu(_Gray):
     method = Thresholding()
 

@@ -195,6 +195,13 @@ def test_smoothing_is_scipys(sigma: float, shape: tuple[int, int]) -> None:
     assert gaussian_taps(sigma)[0] + 2 * gaussian_taps(sigma)[1:].sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("sigma", [0.4, 1.5, 6.0])
+def test_smoothing_is_scipys_in_double_precision(sigma: float) -> None:
+    x = torch.randn(2, 9, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = [scipy.ndimage.gaussian_filter(plane, sigma) for plane in x.numpy()]
+    np.testing.assert_allclose(smooth(x, sigma), expected, atol=1e-12)
+
+
 def test_no_smoothing_is_the_picture() -> None:
     image = noisy()
     assert smooth(image, 0) is image

@@ -39,7 +39,7 @@ def test_finer_and_finer(tmp_path):
     about = {"command": "seglab train x", "data": "none", "seed": 0}
     epochs = {32: 1, 16: 1, 8: 1}
     results = _fcn.train_finer_and_finer("x", model, epochs, Training(), pairs, pairs, pairs, about=about, **options)
-    assert {name for name in results if name.endswith("mean IoU")} == {f"FCN-{s}s mean IoU" for s in (32, 8)}
+    assert {f"FCN-{s}s mean IoU" for s in (32, 16, 8)} <= set(results)
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".safetensors") == [
         "x_32s.safetensors",
         "x_8s.safetensors",

@@ -86,7 +86,7 @@ def train_finer_and_finer(
     about
         What the weights' record says of data and command.
     save
-        The strides whose weights are scored and saved.
+        The strides whose weights are saved.
     """
     results: dict[str, float] = {}
     for stride, n in epochs.items():
@@ -102,9 +102,9 @@ def train_finer_and_finer(
         model = trained
         for key, p in model.named_parameters():
             p.requires_grad_(key not in frozen)
+        scores = measure(model, test, class_names, enlarge=enlarge)
+        results |= {f"FCN-{stride}s {what}": value for what, value in scores.items()}
         if stride in save:
-            scores = measure(model, test, class_names, enlarge=enlarge)
-            results |= {f"FCN-{stride}s {what}": value for what, value in scores.items()}
             record = {**about, "training": training.code(), "epochs": n, "device": device}
             record |= {"seconds": round(state.seconds), "scores": {key: round(x, 4) for key, x in scores.items()}}
             save_weights(model, out / f"{name}_{stride}s", only=_outside(frozen), **record)
