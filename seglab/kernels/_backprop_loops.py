@@ -19,6 +19,15 @@ _loop = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contr
 
 
 @_loop
+def _carry(first: Any, second: Any, sums: Any) -> None:
+    """Add two partial sums (C,), float32, to ``sums`` (2, C), float64, and begin them anew."""
+    for c in range(len(first)):
+        sums[0, c] += first[c]
+        sums[1, c] += second[c]
+        first[c] = second[c] = 0
+
+
+@_loop
 def gather(x: Any, scale: Any, offset: Any, first: int, last: int, out: Any) -> None:
     """Bᵀ d B of every tile d (6×6) of scale · x + offset, zero outside of the picture.
 
@@ -100,10 +109,7 @@ def scatter(m: Any, bias: Any, relu: bool, first: int, last: int, out: Any, othe
                     total[c] += value
                     product[c] += value * other[top + i, left + j, c]
         if tile % 64 == 63 or tile == last - first - 1:
-            for c in range(n):
-                sums[0, c] += total[c]
-                sums[1, c] += product[c]
-                total[c] = product[c] = 0
+            _carry(total, product, sums)
 
 
 @_loop
@@ -158,10 +164,7 @@ def add_up(x: Any, bias: Any, relu: bool, sums: Any) -> None:
             total[c] += value
             square[c] += value * value
         if i % 512 == 511 or i == rows - 1:
-            for c in range(n):
-                sums[0, c] += total[c]
-                sums[1, c] += square[c]
-                total[c] = square[c] = 0
+            _carry(total, square, sums)
 
 
 @_loop
@@ -180,10 +183,7 @@ def weigh(p: Any, y: Any, targets: Any, weights: Any, sums: Any) -> None:
             total[c] += value
             product[c] += value * y[i, c]
         if i % 512 == 511 or i == rows - 1:
-            for c in range(n):
-                sums[0, c] += total[c]
-                sums[1, c] += product[c]
-                total[c] = product[c] = 0
+            _carry(total, product, sums)
 
 
 @_loop
