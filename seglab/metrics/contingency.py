@@ -18,7 +18,7 @@ from torch import Tensor
 
 from seglab.labels import as_labels
 
-__all__ = ["ContingencyTable", "as_table", "contingency_table", "label_maps"]
+__all__ = ["ContingencyTable", "as_table", "contingency_table", "label_maps", "runs_of", "sums_at", "tally"]
 
 _TYPES = (torch.int64, torch.int32)
 _DENSE = 16  # a table of up to so many cells for each of its entries is counted in place, a larger one by sorting
@@ -67,13 +67,13 @@ class ContingencyTable:
     @cached_property
     def sizes_true(self) -> Tensor:
         """(R,) int64, the pixels of each segment of the truths."""
-        return _sums(self.true, self.counts, sum(self.n_true))
+        return sums_at(self.true, self.counts, sum(self.n_true))
 
     @cached_property
     def sizes_pred(self) -> Tensor:
         """(A, S) int64, the pixels of each segment of the prediction that count under each truth."""
         cell = self.pred if self.n_truths == 1 else self.truth_of_entry * self.n_pred + self.pred
-        return _sums(cell, self.counts, self.n_truths * self.n_pred).view(self.n_truths, self.n_pred)
+        return sums_at(cell, self.counts, self.n_truths * self.n_pred).view(self.n_truths, self.n_pred)
 
     @cached_property
     def n_pixels(self) -> Tensor:
@@ -90,7 +90,7 @@ class ContingencyTable:
                 [0, 2]])
         """
         cell = self.true * self.n_pred + self.pred
-        return _sums(cell, self.counts, sum(self.n_true) * self.n_pred).view(-1, self.n_pred)
+        return sums_at(cell, self.counts, sum(self.n_true) * self.n_pred).view(-1, self.n_pred)
 
     def merged(self, into: Tensor, n_pred: int | None = None) -> ContingencyTable:
         """The table after segments of the prediction have merged.
@@ -103,7 +103,7 @@ class ContingencyTable:
             The number of segments afterwards; the largest number in ``into`` and one by default.
         """
         n_pred = (int(into.max()) + 1 if len(into) else 0) if n_pred is None else n_pred
-        cell, counts = _tally(self.true * n_pred + into[self.pred], sum(self.n_true) * n_pred, self.counts)
+        cell, counts = tally(self.true * n_pred + into[self.pred], sum(self.n_true) * n_pred, self.counts)
         true = cell // max(n_pred, 1)
         return ContingencyTable(
             true=true,
@@ -204,7 +204,7 @@ def _label_map(labels: Any, device: torch.device | None = None) -> Tensor:
 
 def _table(truths: list[Tensor], pred: Tensor) -> ContingencyTable:
     """The table from flat label maps: runs of pixels first, then those of the same pair together."""
-    first, lengths = _runs([*truths, pred])
+    first, lengths = runs_of([*truths, pred])
     runs = torch.stack([labels.index_select(0, first).long() for labels in (*truths, pred)])  # (A + 1, runs)
     lowest, (*n_true, n_pred) = _number(runs, len(pred))
     true = runs[:-1]
@@ -216,7 +216,7 @@ def _table(truths: list[Tensor], pred: Tensor) -> ContingencyTable:
         if not bool(counted.any(1).all()):
             raise ValueError("no pixel counts: every one has label −1 in the truth or in the prediction")
         cells, lengths = cells[counted], lengths[counted]
-    cell, counts = _tally(cells.flatten(), sum(n_true) * n_pred, lengths.flatten())
+    cell, counts = tally(cells.flatten(), sum(n_true) * n_pred, lengths.flatten())
     true = cell // n_pred
     return ContingencyTable(
         true=true,
@@ -227,7 +227,7 @@ def _table(truths: list[Tensor], pred: Tensor) -> ContingencyTable:
     )
 
 
-def _runs(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+def runs_of(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The first pixel and the length of each run in which no map changes."""
     n = len(maps[0])
     if maps[0].device.type == "cpu":
@@ -266,17 +266,17 @@ def _number(runs: Tensor, n_pixels: int) -> tuple[int, list[int]]:
     return lowest, [largest + 1 for largest in high]
 
 
-def _tally(cells: Tensor, n_cells: int, weights: Tensor) -> tuple[Tensor, Tensor]:
+def tally(cells: Tensor, n_cells: int, weights: Tensor) -> tuple[Tensor, Tensor]:
     """The different cells in order, and the sum of weights in each, exactly."""
     if n_cells <= _DENSE * len(cells) + 2**12:
-        sums = _sums(cells, weights, n_cells)
+        sums = sums_at(cells, weights, n_cells)
         found = sums.nonzero()[:, 0]
         return found, sums[found]
     found, inverse = torch.unique(cells, return_inverse=True)
-    return found, _sums(inverse, weights, len(found))
+    return found, sums_at(inverse, weights, len(found))
 
 
-def _sums(index: Tensor, weights: Tensor, n: int) -> Tensor:
+def sums_at(index: Tensor, weights: Tensor, n: int) -> Tensor:
     """(n,) int64, the sum of the whole weights at each index."""
     if index.device.type == "cpu":
         return torch.bincount(index, weights=weights.double(), minlength=n).long()  # exact up to 2^53 pixels

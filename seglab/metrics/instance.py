@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seglab.labels import as_labels
-from seglab.metrics.contingency import contingency_table
+from seglab.metrics.contingency import runs_of, sums_at, tally
 
 __all__ = [
     "COCO_THRESHOLDS",
@@ -398,21 +398,33 @@ def _compare_maps(truth: Tensor, pred: Tensor) -> tuple[Whole, Whole, NDArray[np
     """The objects' numbers less one, which are void, and the pairs that meet with their overlaps."""
     if truth.shape != pred.shape:
         raise ValueError(f"truth and pred differ in shape: {tuple(truth.shape)} and {tuple(pred.shape)}")
-    truth, pred = truth.to(pred.device), pred.clamp(min=0)
-    names = [torch.unique(of[of > 0], return_inverse=True) for of in (truth, pred)]
-    dense = []  # 0 the background, 1 to N the objects; in the truth one number more is the void
-    for of, (values, number) in zip((truth, pred), names, strict=True):
-        dense.append(torch.where(of < 0, len(values) + 1, 0).masked_scatter(of > 0, number + 1))
-    table = contingency_table(*dense).dense()
-    table = torch.nn.functional.pad(table, (0, 0, 0, len(names[0][0]) + 2 - len(table)))
-    inside = table[1:-1].sum(1), table[:-1, 1:].sum(0)
-    both = table[1:-1, 1:]
-    true, p = both.nonzero(as_tuple=True)
-    counts = both[true, p].double()
-    overlaps = counts / (inside[0][true] + inside[1][p] - counts)
-    void = 2 * table[-1, 1:] > inside[1] + table[-1, 1:]
-    numbers = (values.cpu().numpy() - 1 for values, _ in names)
-    return *numbers, *(of.cpu().numpy() for of in (void, p, true, overlaps))
+    maps = [truth.to(pred.device).reshape(-1), pred.clamp(min=0).reshape(-1)]
+    first, lengths = runs_of(maps)
+    (names, true), (names_pred, p) = (_ranks(of[first]) for of in maps)
+    n, n_pred = len(names), len(names_pred)
+    cells, counts = tally(true * n_pred + p, n * n_pred, lengths)
+    true, p = cells // n_pred, cells % n_pred
+    known = names[true] >= 0
+    sizes = sums_at(true, counts, n)
+    inside, unknown = (sums_at(p[of], counts[of], n_pred) for of in (known, ~known))
+    void = (unknown > inside)[names_pred > 0]
+    meet = (names[true] > 0) & (names_pred[p] > 0)
+    true, p, counts = true[meet], p[meet], counts[meet].double()
+    overlaps = counts / (sizes[true] + inside[p] - counts)
+    first_true, first_pred = (int((of <= 0).sum()) for of in (names, names_pred))  # what is no object comes before
+    numbers = names[first_true:] - 1, names_pred[first_pred:] - 1
+    found: Any = (*numbers, void, p - first_pred, true - first_true, overlaps)
+    found = tuple(of.cpu().numpy() for of in found)
+    return found
+
+
+def _ranks(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The different ones of values from −1 on, in order, and which of these each value is."""
+    most = int(values.max()) + 2
+    if most > 4 * len(values) + 2**12:
+        return torch.unique(values, return_inverse=True)
+    there = torch.zeros(most, dtype=torch.bool, device=values.device).index_fill_(0, values + 1, True)
+    return there.nonzero()[:, 0] - 1, (there.cumsum(0) - 1)[values + 1]
 
 
 def _of(values: Any, numbers: Whole, name: str, default: float) -> np.ndarray:

@@ -81,8 +81,8 @@ def test_large_labels_are_numbered_anew(large: int) -> None:
 
 
 def test_thousands_of_segments_against_thousands(monkeypatch: pytest.MonkeyPatch) -> None:
-    sums, sizes = contingency._sums, []
-    monkeypatch.setattr(contingency, "_sums", lambda index, weights, n: (sizes.append(n), sums(index, weights, n))[1])
+    sums, sizes = contingency.sums_at, []
+    monkeypatch.setattr(contingency, "sums_at", lambda index, weights, n: (sizes.append(n), sums(index, weights, n))[1])
     true = torch.arange(240 * 240).reshape(240, 240) // 4
     pred = torch.arange(240 * 240).reshape(240, 240).T // 4
     table = contingency_table(true, pred)

@@ -187,6 +187,15 @@ def test_numbers_with_gaps_keep_their_scores_and_classes() -> None:
 # ---- the Bowl's score ---------------------------------------------------------------------------------------------
 
 
+def test_how_large_numbers_are_does_not_matter() -> None:
+    truth, pred = cells(1), cells(2)
+    truth[:4, :9] = -1
+    small, large = (instance_scores(np.where(truth < 0, -1, truth * by), pred * by) for by in (1, 10**15))
+    for name in ("pred", "true", "overlaps", "void"):
+        np.testing.assert_array_equal(getattr(small, name), getattr(large, name))
+    assert len(small.overlaps) > 10
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_bowl_score_is_what_a_loop_over_masks_finds(seed: int) -> None:
     truth, pred = cells(seed), cells(seed + 10)
