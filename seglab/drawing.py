@@ -87,6 +87,8 @@ def style(**changes: Any) -> Iterator[None]:
             _INSIDE.reset(token)
             interactive = mpl.is_interactive()
     mpl.interactive(interactive)  # a notebook's backend, loaded by the first figure, turns this on for good
+    if "inline" in mpl.get_backend():  # it draws a cell's figures when it shows them; this hook would draw them before
+        plt.uninstall_repl_displayhook()
 
 
 _INSIDE: ContextVar[bool] = ContextVar("inside seglab's style", default=False)

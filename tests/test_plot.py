@@ -4,10 +4,12 @@ import dataclasses
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgba
+from nbclient import NotebookClient
 
 from seglab import datasets, drawing, plot
 from seglab.labels import colors
@@ -123,6 +125,21 @@ PANELS = [
     Lines(title="l", lines=[[[0, 1], [2, 3]]], points=[[1, 1]]),
     Bars(title="b", values=torch.tensor([0.25, 0.75]), y_label="weight"),
 ]
+
+
+def test_a_notebook_draws_a_figure_only_when_it_shows_it(tmp_path):
+    cells = [
+        "%matplotlib inline\nimport torch\nfrom matplotlib.backends.backend_agg import FigureCanvasAgg as Canvas",
+        "from seglab import plot",
+        "import sys\nby, draw = set(), Canvas.draw\n"
+        "Canvas.draw = lambda self: (by.add(sys._getframe(1).f_code.co_name), draw(self))[1]",
+        "figure = plot.show(torch.zeros(3, 8, 8))[0].figure",
+        "print(len(by), 'draw_idle' in by)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+    assert "image/png" in notebook.cells[3].outputs[0].data
+    assert notebook.cells[4].outputs[0].text == "1 False\n"
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda p: p.title)

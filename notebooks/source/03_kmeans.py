@@ -316,8 +316,9 @@ for seed in range(200):
     rng, ones = torch.Generator().manual_seed(seed), torch.ones(len(cloud))
     drawn = {"random": random_points(cloud, ones, 4, rng), "k-means++": kmeans_plus_plus(cloud, ones, 4, rng)}
     for kind, centers in drawn.items():
-        for _ in range(50):
-            centers = update(cloud, assign(cloud, centers), centers)
+        before = torch.zeros_like(centers)
+        while not torch.equal(before, centers):  # it ends: the labels repeat at last
+            before, centers = centers, update(cloud, assign(cloud, centers), centers)
         ends[kind].append((cloud - centers[assign(cloud, centers)]).square().sum().item())
 for kind, values in ends.items():
     print(f"{kind:10} {np.mean(np.array(values) > 2 * min(values)):.0%} of 200 starts end badly")

@@ -407,7 +407,7 @@ class GrayClimb(MeanShift):
 # %%
 climber = GrayClimb(kernel="gaussian", spatial_bandwidth=1000, range_bandwidth=0.08, color_space="gray", min_size=1,
                     tol=0.001, watch=[(1, 1), (2, 2), (0, 3), (2, 5), (3, 2), (4, 0)])
-step_through(climber, noisy, show="edges")
+step_through(climber, noisy, show="edges", max_states=60)
 
 # %% [markdown]
 # <details><summary>The moves</summary>
@@ -613,8 +613,8 @@ for q in (0.01, 0.03, 0.05, 0.08, 0.1, 0.15, 0.3, 0.5):
 # and dark. Nothing in it says "the six things on the table":
 
 # %%
-counted = distinct_features(datasets.photo("coffee", max_side=60), "luv")
-hs = np.geomspace(4, 60, 14)
+counted = distinct_features(datasets.photo("coffee", max_side=48), "luv")
+hs = np.geomspace(4, 60, 12)
 n_tops = [len(mean_shift(counted.values, float(h), weights=counted.counts).modes) for h in hs]
 guess = {"estimate, quantile 0.3": estimate_bandwidth(counted.values, 0.3)}
 ax = plot.curves(hs, {"tops": n_tops}, marks=guess, x_label="bandwidth in CIELUV", title="tops of the coffee's colors")

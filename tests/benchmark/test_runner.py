@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -264,6 +264,15 @@ def test_a_killed_run_goes_on_where_it_was(mine: Path, tmp_path: Path, carried_o
     assert rows(again) == rows(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "new"))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal; it is ignored where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_is_done(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carried_out: list, capsys: pytest.CaptureFixture
 ) -> None:
