@@ -321,6 +321,16 @@ def test_commands_run_in_the_environment(project):
     assert Path(python).parent.parent == project.venv
 
 
+def test_modules_are_compiled_when_they_are_imported_and_that_is_kept(project):
+    project.make_environment()
+    (project.folder / "mine.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(project.folder)!r}); import mine"
+    assert project.call("python", "-c", code, PYTHONDONTWRITEBYTECODE="1").returncode == 0
+    assert all("--no-compile" in call for call in project.pip())
+    assert project.pip()
+    assert [path.name.split(".")[0] for path in project.folder.glob("__pycache__/*.pyc")] == ["mine"]
+
+
 @pytest.fixture
 def asked(run, monkeypatch):
     """What commands would run, instead of running it."""
