@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -180,10 +181,11 @@ def measure(row: Row, pictures: BSDS500) -> dict[str, Any]:
     return found
 
 
-def _about(study: str, every: int, base: DeepSuperpixelCut) -> dict[str, str]:
+def _about(study: str, every: int, only: str, base: DeepSuperpixelCut) -> dict[str, str]:
     """How a part came about."""
+    some = f" --only {shlex.quote(only)}" if only else ""
     return {
-        "command": f"python -m seglab.benchmark.deep_superpixels {study} --every {every}",
+        "command": f"python -m seglab.benchmark.deep_superpixels {study} --every {every}{some}",
         "base": base.code(),
         "seglab": __version__,
         "torch": torch.__version__,
@@ -206,7 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {name: deep_cut(dataclasses.replace(BASE, **c)) for name, c in CHOICES.items()} if choices else TABLES
     known: dict[str, Any] = json.loads(given.out.read_text("utf-8")) if given.out.exists() else {}
     part = f"{pictures.split}, every {every}th picture" if every > 1 else f"{pictures.split}, all pictures"
-    study = known.setdefault(part, {**_about(given.study, every, BASE if choices else CHOSEN), "rows": {}})
+    about = _about(given.study, every, given.only, BASE if choices else CHOSEN)
+    study = known.setdefault(part, {**about, "rows": {}})
+    if not given.only:
+        study["command"] = about["command"]
     study["pictures"] = list(pictures.ids)
     for name, row in rows.items():
         if given.only in name and name not in study["rows"]:

@@ -75,6 +75,8 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     out = tmp_path / "study.json"
     study.main(["choices", "--every", "2", "--out", str(out), "--only", "L1"])
     assert len(done) == 1
+    first = json.loads(out.read_text("utf-8"))["val, every 2th picture"]["command"]
+    assert first.endswith("choices --every 2 --only L1")
     study.main(["choices", "--every", "2", "--out", str(out)])
     assert len(done) == len(study.CHOICES)
     study.main(["tables", "--every", "1", "--out", str(out)])
