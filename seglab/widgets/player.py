@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import traitlets
 
 from seglab import animation, plot
 from seglab.image import as_image
+from seglab.panels import Curve
 from seglab.segmenter import Segmenter, State, Trace
 from seglab.widgets._base import Widget, front, shrink, shrunk_note
 from seglab.widgets._page import data_url, write_page
@@ -49,7 +51,9 @@ class Player(Widget):
     def __init__(self, trace: Trace, *, max_side: int = 800, **traits: Any) -> None:
         self.trace = trace
         self.frames = frames = animation.Frames(trace, max_side)
+        name = type(trace.method).objective_name
         sense = {"min": " – falls", "max": " – rises"}.get(type(trace.method).objective_sense, "")
+        drawn = _draws(trace, name)  # by the method itself: once is enough
         super().__init__(
             n_frames=len(trace),
             title=plot.method_title(trace.method),
@@ -58,8 +62,8 @@ class Player(Widget):
             height=trace.image.shape[-2],
             texts=[frames.text(i) for i in range(len(trace))],
             steps=[state.n_iter for state in trace.states],
-            objective=[_finite(value) for value in trace.objectives],
-            objective_name=(type(trace.method).objective_name or "objective") + sense,
+            objective=[] if drawn else [_finite(value) for value in trace.objectives],
+            objective_name=(name or "objective") + sense,
             **traits,
         )
 
@@ -139,6 +143,14 @@ _STATIC = (
 def _finite(value: float | None) -> float | None:
     """JSON has no infinity."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def _draws(trace: Trace, name: str) -> bool:
+    """Whether a panel of the last state is the curve of this name over all steps."""
+    last = trace[len(trace) - 1]
+    steps = np.arange(1, last.n_iter + 1)
+    curves = [panel for panel in last.panels(trace.image) if isinstance(panel, Curve) and panel.title == name]
+    return any(np.array_equal(np.asarray(curve.x), steps) for curve in curves)
 
 
 def step_through(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seglab.methods import BackpropSegmentation, Thresholding
 from seglab.widgets import Player, step_through
 
 
@@ -35,6 +36,12 @@ def test_what_the_browser_is_told(player):
     assert (player.width, player.height) == (10, 4)
     assert not player.playing  # it waits: predict first
     json.dumps([player.objective, player.texts, player.steps])
+
+
+def test_an_objective_that_the_method_draws_over_the_steps_is_drawn_once(ramp):
+    small = BackpropSegmentation(n_filters=4, max_labels=4, n_segments=8, max_iter=3, min_labels=0)
+    assert step_through(small, ramp).objective == []
+    assert len(step_through(Thresholding(), ramp).objective) > 3  # its panel is over thresholds
 
 
 def test_the_index_stays_within(player):
