@@ -132,13 +132,16 @@ def test_a_worker_of_two_is_killed_half_way(mine: Path, tmp_path: Path, cluster:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_picture_that_no_worker_survives(mine: Path, tmp_path: Path, cluster: Callable[..., str]) -> None:
+def test_a_picture_that_no_worker_survives(
+    mine: Path, tmp_path: Path, cluster: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = cluster(0, 0)
     wait_for_workers(address, 2)
     found = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", scheduler=address, limit=1)
     ((what, why),) = found.failures
     assert what == "a, KMeans(n_clusters=2)"
     assert why.startswith("given up: ")
+    monkeypatch.setattr(workers, "PATIENCE", "3s")
     with pytest.raises(WorkerError, match=f"the scheduler at {address} has no worker"):
         run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", scheduler=address, limit=1)
 
