@@ -233,8 +233,8 @@ def climb_gaussian(  # type: ignore[no-untyped-def]
     for p in range(len(points)):
         taken = 0
         while moving[p] and taken < n_moves:
-            y[:2] = points[p, :2]
-            y[2:] = points[p, 2:] / _F(color_unit)
+            for d in range(5):
+                y[d] = points[p, d] if d < 2 else points[p, d] / _F(color_unit)
             total = _gaussian_sums(first, second, third, height, width, bandwidth, range_, color_unit, y)
             length2 = 0.0
             for d in range(5):
@@ -254,8 +254,8 @@ def gaussian_density(  # type: ignore[no-untyped-def]
     """The density at points (P, 5), up to a constant, written to ``out`` (P,)."""
     y = np.empty(5, np.float32)
     for p in range(len(points)):
-        y[:2] = points[p, :2]
-        y[2:] = points[p, 2:] / _F(color_unit)
+        for d in range(5):
+            y[d] = points[p, d] if d < 2 else points[p, d] / _F(color_unit)
         out[p] = _gaussian_sums(first, second, third, height, width, bandwidth, range_, color_unit, y)[6]
 
 
@@ -287,7 +287,8 @@ def fuse(colors, step, limit, min_size):  # type: ignore[no-untyped-def]
         sizes, sums = np.zeros(n, np.int64), np.zeros((n, depth), np.int64)
         for k in range(len(index)):
             sizes[index[k]] += old_sizes[k]
-            sums[index[k]] += old_sums[k]
+            for d in range(depth):  # one by one: whole rows take seconds longer to compile
+                sums[index[k], d] += old_sums[k, d]
         for k in range(len(segment)):
             segment[k] = index[segment[k]]
         pairs = _renamed(pairs, index)

@@ -144,7 +144,8 @@ def _room(array, n):  # type: ignore[no-untyped-def]
     if len(array) >= n:
         return array
     longer = np.empty(max(n, 2 * len(array)), array.dtype)
-    longer[: len(array)] = array
+    for i in range(len(array)):  # one by one: the assignment of a slice takes seconds longer to compile
+        longer[i] = array[i]
     return longer
 
 

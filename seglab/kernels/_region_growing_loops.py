@@ -34,7 +34,9 @@ def _room(array, n):  # type: ignore[no-untyped-def]
     if len(array) >= n:
         return array
     longer = np.empty((max(n, 2 * len(array)), *array.shape[1:]), array.dtype)
-    longer[: len(array)] = array
+    old, new = array.ravel(), longer.ravel()
+    for i in range(len(old)):  # one by one: the assignment of a slice takes seconds longer to compile
+        new[i] = old[i]
     return longer
 
 
@@ -176,7 +178,8 @@ def _rest(regions, pairs, first, nodes, store):  # type: ignore[no-untyped-def]
     """The pairs, and those that wait."""
     n = len(pairs)
     rest = np.empty((n + store[1], 2), np.int32)
-    rest[:n] = pairs
+    for i in range(n):
+        rest[i, 0], rest[i, 1] = pairs[i, 0], pairs[i, 1]
     for r in range(len(first) if store[1] else 0):
         for level in range(_LEVELS):
             node = first[r, level]
@@ -308,7 +311,9 @@ def add_squared_gradients(colors, total):  # type: ignore[no-untyped-def]
     height, width = total.shape
     plane, smooth = np.empty((height, width), np.int32), np.empty((height, width), np.int32)
     for c in range(colors.shape[2]):
-        plane[:] = colors[:, :, c]
+        for r in range(height):
+            for col in range(width):
+                plane[r, col] = colors[r, col, c]
         _smooth(plane, smooth)
         _smooth(smooth, plane)
         for r in range(height):
