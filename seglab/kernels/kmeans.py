@@ -281,7 +281,12 @@ def _spend_loop(
     slack: np.ndarray, nearest: np.ndarray, before: np.ndarray, centers: np.ndarray, found: np.ndarray
 ) -> int:
     """Take from each point's slack what the moves of the centers (K, D) cost, and list the points with none left."""
-    moves = np.sqrt(((centers - before) ** 2).sum(axis=1))
+    moves = np.empty(len(centers), centers.dtype)
+    for k in range(len(centers)):
+        moves[k] = 0
+        for d in range(centers.shape[1]):
+            moves[k] += (centers[k, d] - before[k, d]) ** 2
+        moves[k] = np.sqrt(moves[k])
     spent = moves.copy()
     for i in range(len(moves)):
         other = moves[0] * 0
