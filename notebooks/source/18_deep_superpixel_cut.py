@@ -502,8 +502,8 @@ for what, (before, after) in steps.items():
 # Large effects are the same: the cut is far ahead of k-means and normalized cuts on the same superpixels, and of SLIC
 # with few segments; a plain autoencoder does harm, evenness repairs some of it; the cut lowers VI where agreement alone
 # stops. What is *not* the same: mean shift and EGB at their own best settings are not behind the cut here, so that L1
-# and L2 have nothing to add to them, and the slides' best row (table 5) is not reached. SC on all test
-# pictures is about what it is on all validation pictures: choosing there has flattered nothing.
+# and L2 have nothing to add to them, and the slides' best row (table 5) is not reached. SC on all
+# test pictures is about what it is on all validation pictures: choosing there has flattered nothing.
 #
 # What does a start at random cost, and how far do its seeds lie apart?
 
