@@ -408,10 +408,10 @@ for name, row in validation["rows"].items():
     print(f"{name:30} {sc:.3f}  {pri:.3f}  {vi:.2f}     {sc - base['SC'][0]:+.3f}")
 
 # %% [markdown]
-# Without L1, without L2, or with the normalized cut instead, most is lost: the parts of the method are worth what the
-# slides say. But mind the number of pictures. A run is a fall with many forks: after which iteration a cluster vanishes
-# depends on little, and one picture's SC with it. The largest gain of all is that of superpixels of the picture itself,
-# not of the smoothed one. Chance? The same two rows on all hundred validation pictures:
+# Two lines fall far behind: without L1, and with the normalized cut. Of the others, mind the number of pictures. A run
+# is a fall with many forks: after which iteration a cluster vanishes depends on little, and one picture's SC with it.
+# The largest gain is that of superpixels of the picture itself, not of the smoothed one. Chance? The same two rows on
+# all hundred validation pictures:
 
 # %%
 for name, row in study["val, all pictures"]["rows"].items():
@@ -419,8 +419,8 @@ for name, row in study["val, all pictures"]["rows"].items():
     print(f"{name:30} {sc:.3f}  {pri:.3f}  {vi:.2f}")
 
 # %% [markdown]
-# Nothing of the gain is left, and both scores are lower: the twenty-five happen to be easier pictures. So the settings
-# stay as they are, and only large differences decide.
+# Nothing of the gain is left, and both scores are lower: the twenty-five happen to be easier pictures. What L2 seemed to
+# add above is no more than that gain was. So the settings stay as they are, and only large differences decide.
 
 # %% [markdown]
 # ## A real photograph
