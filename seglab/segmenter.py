@@ -147,6 +147,7 @@ class Segmenter(ABC, Generic[S]):
     title: ClassVar[str] = ""  # as figures name it
     objective_name: ClassVar[str] = ""
     objective_sense: ClassVar[Literal["min", "max", ""]] = ""
+    objective_in_panels: ClassVar[bool] = False  # the states draw it over the steps themselves
     alone: ClassVar[int] = _ALONE  # pixels up to which one thread is quicker than several; networks say 0
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 __all__ = ["match_greedily", "suppress"]
 
-_loop = numba.njit(cache=True, nogil=True)
+_loop = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_loop
@@ -29,7 +29,7 @@ def match_greedily(pred, true, overlaps, thresholds, strict, n_pred, n_true):  #
     return found
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@_loop
 def suppress(boxes, groups, threshold):  # type: ignore[no-untyped-def]
     """Which boxes (N, 4) float32, the surest first, greedy suppression keeps: their numbers in order.
 

@@ -183,6 +183,7 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
 
     title = "segmentation by backpropagation"
     objective_name = "loss"
+    objective_in_panels = True
     alone = 0
 
     n_components: int = param(2, low=1, high=5, valid="[0, inf)", help="convolutions 3×3, M")

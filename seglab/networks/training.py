@@ -152,6 +152,7 @@ class Training:
     title: ClassVar[str] = "training"
     objective_name: ClassVar[str] = "loss"
     objective_sense: ClassVar[str] = "min"
+    objective_in_panels: ClassVar[bool] = True
 
     epochs: int = param(20, low=1, high=100, valid="[1, inf)", help="how often each sample is seen")
     batch_size: int = param(8, low=1, high=64, scale="log", valid="[1, inf)", help="samples for one step")

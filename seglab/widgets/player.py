@@ -6,12 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import traitlets
 
 from seglab import animation, plot
 from seglab.image import as_image
-from seglab.panels import Curve
 from seglab.segmenter import Segmenter, State, Trace
 from seglab.widgets._base import Widget, front, shrink, shrunk_note
 from seglab.widgets._page import data_url, write_page
@@ -51,9 +49,8 @@ class Player(Widget):
     def __init__(self, trace: Trace, *, max_side: int = 800, **traits: Any) -> None:
         self.trace = trace
         self.frames = frames = animation.Frames(trace, max_side)
-        name = type(trace.method).objective_name
+        drawn = type(trace.method).objective_in_panels  # once is enough
         sense = {"min": " – falls", "max": " – rises"}.get(type(trace.method).objective_sense, "")
-        drawn = _draws(trace, name)  # by the method itself: once is enough
         super().__init__(
             n_frames=len(trace),
             title=plot.method_title(trace.method),
@@ -63,7 +60,7 @@ class Player(Widget):
             texts=[frames.text(i) for i in range(len(trace))],
             steps=[state.n_iter for state in trace.states],
             objective=[] if drawn else [_finite(value) for value in trace.objectives],
-            objective_name=(name or "objective") + sense,
+            objective_name=(type(trace.method).objective_name or "objective") + sense,
             **traits,
         )
 
@@ -143,14 +140,6 @@ _STATIC = (
 def _finite(value: float | None) -> float | None:
     """JSON has no infinity."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def _draws(trace: Trace, name: str) -> bool:
-    """Whether a panel of the last state is the curve of this name over all steps."""
-    last = trace[len(trace) - 1]
-    steps = np.arange(1, last.n_iter + 1)
-    curves = [panel for panel in last.panels(trace.image) if isinstance(panel, Curve) and panel.title == name]
-    return any(np.array_equal(np.asarray(curve.x), steps) for curve in curves)
 
 
 def step_through(
