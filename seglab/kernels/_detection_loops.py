@@ -5,9 +5,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["match_greedily", "suppress"]
+__all__ = ["match_greedily", "read_inside", "spread_inside", "suppress"]
 
 _loop = numba.njit(cache=True, nogil=True, error_model="numpy")
+_sums = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @_loop
@@ -56,3 +57,68 @@ def suppress(boxes, groups, threshold):  # type: ignore[no-untyped-def]
             overlap = both / max((size[0] + size[j]) - both, tiny)
             off[j] |= (overlap > threshold) & (group[0] == group[j])
     return kept[:n_kept].copy()
+
+
+@_sums
+def read_inside(maps, image, rows, cols, out):  # type: ignore[no-untyped-def]
+    """W_row · F · W_colᵀ for each box, by the weights that are not 0; the channels of a cell lie together.
+
+    Maps (N, H, W, C), image (R,), rows (R, size, H), cols (R, size, W), out (R, size, size, C).
+    """
+    n_channels = maps.shape[3]
+    line = np.empty(maps.shape[2:], maps.dtype)  # a row of bins, before its columns are weighed
+    for box in range(len(out)):
+        first, end = _reach(cols[box])
+        here = line[first:end].reshape(-1)
+        for i in range(len(out[box])):
+            here[:] = 0
+            for y in range(maps.shape[1]):
+                weight = rows[box, i, y]
+                if weight != 0:
+                    cells = maps[image[box], y, first:end].reshape(-1)
+                    for c in range(len(here)):
+                        here[c] += weight * cells[c]
+            for j in range(len(out[box])):
+                value = out[box, i, j]
+                value[:] = 0
+                for x in range(first, end):
+                    weight = cols[box, j, x]
+                    if weight != 0:
+                        for c in range(n_channels):
+                            value[c] += weight * line[x, c]
+
+
+@_sums
+def spread_inside(grad, image, rows, cols, maps):  # type: ignore[no-untyped-def]
+    """Add to the maps what `read_inside` took from them, times the gradient of what it read: its backward pass."""
+    n_channels = maps.shape[3]
+    line = np.empty(maps.shape[2:], maps.dtype)
+    for box in range(len(grad)):
+        first, end = _reach(cols[box])
+        here = line[first:end].reshape(-1)
+        for i in range(len(grad[box])):
+            here[:] = 0
+            for j in range(len(grad[box])):
+                value = grad[box, i, j]
+                for x in range(first, end):
+                    weight = cols[box, j, x]
+                    if weight != 0:
+                        for c in range(n_channels):
+                            line[x, c] += weight * value[c]
+            for y in range(maps.shape[1]):
+                weight = rows[box, i, y]
+                if weight != 0:
+                    cells = maps[image[box], y, first:end].reshape(-1)
+                    for c in range(len(here)):
+                        cells[c] += weight * here[c]
+
+
+@_loop
+def _reach(weights):  # type: ignore[no-untyped-def]
+    """The first cell that any of the bins (size, n) weighs, and the one after the last."""
+    first, end = weights.shape[1], 0
+    for i in range(len(weights)):
+        for x in range(weights.shape[1]):
+            if weights[i, x] != 0:
+                first, end = min(first, x), max(end, x + 1)
+    return min(first, end), end

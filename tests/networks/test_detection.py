@@ -281,6 +281,22 @@ def test_gradients_of_roi_align_are_right_to_features_and_boxes() -> None:
     assert torch.autograd.gradcheck(lambda f, b: roi_align(f, b, image, 2), (features, boxes))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_loops_of_roi_align_are_its_matrix_products(dtype: torch.dtype) -> None:
+    """Which are taken where a gradient to the boxes is wanted."""
+    g = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 5, 9, 12, generator=g, dtype=dtype, requires_grad=True)
+    boxes, image = draw(9, 1, 9.0).to(dtype) - 1, torch.arange(9) % 2
+    both = []
+    for own in (boxes, boxes.clone().requires_grad_()):
+        out = roi_align(features, own, image, 3, sampling=3)
+        weights = torch.linspace(-1, 1, out.numel(), dtype=dtype).reshape(out.shape)
+        both.append((out, *torch.autograd.grad((out * weights).sum(), features)))
+    torch.testing.assert_close(*both)
+    fixed = features.detach().double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: roi_align(f, boxes.double(), image, 2), (fixed,))
+
+
 def test_roi_align_without_boxes() -> None:
     features = torch.randn(2, 3, 4, 4, requires_grad=True)
     out = roi_align(features, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), 7)
