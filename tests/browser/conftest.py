@@ -92,7 +92,8 @@ def server(tmp_path_factory: pytest.TempPathFactory):
     with open(log, "w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-             "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={tmp / 'work'}",
+             "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
+             f"--ServerApp.root_dir={tmp / 'work'}",
              "--LabApp.extension_manager=readonly", "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True",
              "--JupyterNotebookApp.expose_app_in_browser=True"],
             env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
@@ -131,27 +132,44 @@ def context(browser):
     made.close()
 
 
-@pytest.fixture
-def page(context):
-    """A page on which no script may fail."""
+@pytest.fixture(scope="session")
+def tab(context):
+    """The one page that all tests use, and a list of what its scripts complain of."""
     made, problems = context.new_page(), []
     made.set_default_timeout(30_000)
     made.on("pageerror", lambda error: problems.append(f"pageerror: {error}"))
     made.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
+    yield made, problems
+    made.close()
+
+
+@pytest.fixture
+def page(tab, request: pytest.FixtureRequest):
+    """A page on which no script may fail; after a test that failed, an empty one."""
+    made, problems = tab
+    problems.clear()
+    failed = request.session.testsfailed
     yield made
     late = made.locator(STDERR).all_inner_texts()
-    made.close()
-    assert not late, late
     ours = [problem for problem in problems if not any(known in problem for known in FOREIGN)]
+    if late or ours or request.session.testsfailed > failed:
+        made.goto("about:blank")
+    assert not late, late
     assert not ours, ours
 
 
 @pytest.fixture
 def open_notebook(server, page):
-    """``open_notebook("player")`` opens a notebook, runs it, and returns where its outputs are."""
+    """``open_notebook("player")`` opens a notebook, runs it, and returns where its outputs are.
+
+    One that is open in JupyterLab already runs again, in its kernel: new outputs, without the wait for both to start.
+    """
 
     def go(name: str, where: str = "lab/tree"):
-        page.goto(f"{server}/{where}/{name}.ipynb" + ("?reset" if where == "lab/tree" else ""))
+        again = where == "lab/tree" and page.url == f"{server}/{where}/{name}.ipynb"
+        if not again:
+            _end_kernels(server)
+            page.goto(f"{server}/{where}/{name}.ipynb" + ("?reset" if where == "lab/tree" else ""))
         if where == "voila/render":
             page.wait_for_selector(".seglab", timeout=120_000)
             return page.locator("body")
@@ -163,5 +181,13 @@ def open_notebook(server, page):
         assert not notebook.locator(STDERR).all_inner_texts()
         return notebook
 
-    yield go
-    page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown()")
+    return go
+
+
+def _end_kernels(server: str) -> None:
+    """End what earlier notebooks left running, for the memory."""
+    with urllib.request.urlopen(f"{server}/api/sessions", timeout=20) as answer:
+        sessions = json.load(answer)
+    for session in sessions:
+        request = urllib.request.Request(f"{server}/api/sessions/{session['id']}", method="DELETE")
+        urllib.request.urlopen(request, timeout=20).close()

@@ -37,12 +37,6 @@ def steps_through(player, page) -> None:
     assert stage.screenshot() == first
 
 
-@pytest.mark.parametrize("where", ["lab/tree", "notebooks", "voila/render"])
-def test_player_scrubs_and_plays_in_each_front_end(open_notebook, page, where):
-    player = open_notebook("player", where).locator(".seglab-player")
-    steps_through(player, page)
-
-
 def test_player_by_keyboard_and_layers(open_notebook, page):
     player = open_notebook("player").locator(".seglab-player")
     shown(player, 0)
@@ -68,6 +62,12 @@ def test_player_by_keyboard_and_layers(open_notebook, page):
     box = chart.bounding_box()
     chart.click(position={"x": box["width"] * 0.97, "y": box["height"] / 2})
     expect(player.get_by_role("button", name="next step")).to_be_disabled()
+
+
+@pytest.mark.parametrize("where", ["lab/tree", "notebooks", "voila/render"])
+def test_player_scrubs_and_plays_in_each_front_end(open_notebook, page, where):
+    player = open_notebook("player", where).locator(".seglab-player")
+    steps_through(player, page)
 
 
 def test_player_without_a_kernel(page, tmp_path):
