@@ -56,7 +56,7 @@ def outcome(tmp_path):
         result = subprocess.run(
             [sys.executable, "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist", "test_it.py"],
             cwd=tmp_path,
-            env={**kept, **nowhere, "CUDA_VISIBLE_DEVICES": "", **variables},
+            env={**kept, **nowhere, "CUDA_VISIBLE_DEVICES": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables},
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -73,7 +73,7 @@ class BSDSImage:
         except Exception as error:  # scipy raises many kinds on a broken file
             raise _unreadable(self.truth_path, error) from error
         return [
-            (torch.from_numpy(labels.astype(np.int64) - 1), torch.from_numpy(boundary.astype(bool)))
+            (torch.from_numpy(labels.astype(np.int64, "C") - 1), torch.from_numpy(boundary.astype(bool, "C")))
             for labels, boundary in people
         ]
 

@@ -310,7 +310,7 @@ def read_segs(path: str | os.PathLike) -> list[Tensor]:
 
     Labels are as in the file, which numbers from 1.
     """
-    return [torch.from_numpy(labels.astype(np.int64)) for labels in _cell(path, "segs").ravel()]
+    return [torch.from_numpy(labels.astype(np.int64, "C")) for labels in _cell(path, "segs").ravel()]
 
 
 def read_ucm2(path: str | os.PathLike) -> Tensor:
@@ -324,7 +324,7 @@ def read_ground_truth(path: str | os.PathLike) -> list[Tensor]:
     Label maps (H, W) int64, numbered as in the file, from 1.
     """
     people = [person["Segmentation"].item() for person in _cell(path, "groundTruth").ravel()]
-    return [torch.from_numpy(labels.astype(np.int64)) for labels in people]
+    return [torch.from_numpy(labels.astype(np.int64, "C")) for labels in people]
 
 
 def _cell(path: str | os.PathLike, name: str) -> NDArray[Any]:
