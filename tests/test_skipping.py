@@ -54,7 +54,7 @@ def outcome(tmp_path):
         kept = {name: value for name, value in os.environ.items() if name not in left_out}
         nowhere = {"PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path), "HOME": str(tmp_path)}
         result = subprocess.run(
-            [sys.executable, "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist", "test_it.py"],
+            [sys.executable, "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", "test_it.py"],
             cwd=tmp_path,
             env={**kept, **nowhere, "CUDA_VISIBLE_DEVICES": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables},
             capture_output=True,

@@ -437,10 +437,9 @@ for name, scores in membranes["unsupervised"].items():
 # work and no training. Fewer pixels are wrong, and the best threshold gets a better Rand score. But the threshold that
 # was chosen on slices of the training no longer fits as well: cells merge, for what is new is marked more quietly.
 #
-# **The published figures** are of table 1 of the U-Net paper (from memory: check them there before you quote them).
-# They were measured without thinning, at the best threshold, as errors $1 - V$, on the challenge's hidden test set: 30
-# slices whose truth was never given out. Ours are of six slices from the other stack, measured in the same way: near
-# enough to compare sizes, not ranks.
+# **The published figures** are of table 1 of the U-Net paper. They were measured without thinning, at the best
+# threshold, as errors $1 - V$, on the challenge's hidden test set: 30 slices whose truth was never given out. Ours are
+# of six slices from the other stack, measured in the same way: near enough to compare sizes, not ranks.
 
 # %%
 published = {"two people": (0.0021, 0.0010), "U-Net, 31 million weights": (0.0382, 0.0611),
