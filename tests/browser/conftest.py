@@ -71,6 +71,8 @@ NOTEBOOKS = {
 def server(tmp_path_factory: pytest.TempPathFactory):
     """The address of a server whose folder holds the notebooks."""
     tmp = tmp_path_factory.mktemp("jupyter")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        (tmp.parent.parent / "browser").mkdir()  # which fails if another worker has a server too
     (tmp / "work").mkdir()
     for name, cells in NOTEBOOKS.items():
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
