@@ -116,17 +116,6 @@ def test_a_figure_is_shown_once(scene):
     assert axes[:1].figure is axes.figure
 
 
-PANELS = [
-    Histogram(title="h", edges=np.arange(5), counts=[1, 2, 3, 1], curves={"0": [1, 1, 1, 1]}, marks={"t": 2.0}),
-    Curve(title="c", x=[0, 1], curves={"a": [0, 1], "b": torch.tensor([1, 0])}, marks={"m": 0.5}, x_label="x"),
-    Scatter(title="s", points=np.eye(2), centers=[[0.5, 0.5]], covariances=[np.diag([0.04, 0.01])], labels=[0, -1]),
-    Scatter(title="s3", points=np.eye(3), colors=np.eye(3), centers=[[0, 0, 0]], covariances=[np.eye(3)]),
-    Picture(title="p", values=np.eye(4), low=0, high=2),
-    Lines(title="l", lines=[[[0, 1], [2, 3]]], points=[[1, 1]]),
-    Bars(title="b", values=torch.tensor([0.25, 0.75]), y_label="weight"),
-]
-
-
 def test_a_notebook_draws_a_figure_only_when_it_shows_it(tmp_path):
     cells = [
         "%matplotlib inline\nimport torch\nfrom matplotlib.backends.backend_agg import FigureCanvasAgg as Canvas",
@@ -140,6 +129,17 @@ def test_a_notebook_draws_a_figure_only_when_it_shows_it(tmp_path):
     NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
     assert "image/png" in notebook.cells[3].outputs[0].data
     assert notebook.cells[4].outputs[0].text == "1 False\n"
+
+
+PANELS = [
+    Histogram(title="h", edges=np.arange(5), counts=[1, 2, 3, 1], curves={"0": [1, 1, 1, 1]}, marks={"t": 2.0}),
+    Curve(title="c", x=[0, 1], curves={"a": [0, 1], "b": torch.tensor([1, 0])}, marks={"m": 0.5}, x_label="x"),
+    Scatter(title="s", points=np.eye(2), centers=[[0.5, 0.5]], covariances=[np.diag([0.04, 0.01])], labels=[0, -1]),
+    Scatter(title="s3", points=np.eye(3), colors=np.eye(3), centers=[[0, 0, 0]], covariances=[np.eye(3)]),
+    Picture(title="p", values=np.eye(4), low=0, high=2),
+    Lines(title="l", lines=[[[0, 1], [2, 3]]], points=[[1, 1]]),
+    Bars(title="b", values=torch.tensor([0.25, 0.75]), y_label="weight"),
+]
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda p: p.title)

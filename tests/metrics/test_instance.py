@@ -184,9 +184,6 @@ def test_numbers_with_gaps_keep_their_scores_and_classes() -> None:
     assert scores.overlaps.tolist() == [1]
 
 
-# ---- the Bowl's score ---------------------------------------------------------------------------------------------
-
-
 def test_how_large_numbers_are_does_not_matter() -> None:
     truth, pred = cells(1), cells(2)
     truth[:4, :9] = -1
@@ -194,6 +191,9 @@ def test_how_large_numbers_are_does_not_matter() -> None:
     for name in ("pred", "true", "overlaps", "void"):
         np.testing.assert_array_equal(getattr(small, name), getattr(large, name))
     assert len(small.overlaps) > 10
+
+
+# ---- the Bowl's score ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(4))
