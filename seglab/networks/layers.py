@@ -157,10 +157,11 @@ def transposed_by_convolution(
     """
     _output_size(x, weight, stride, padding, output_padding, dilation, groups)
     n, channels, rows, cols = x.shape
-    stuffed = x.new_zeros(n, channels, (rows - 1) * stride + 1, (cols - 1) * stride + 1)
-    stuffed[..., ::stride, ::stride] = x
+    height, width = ((size - 1) * stride + 1 + output_padding for size in (rows, cols))
+    stuffed = x.new_zeros(n, channels, height, width)
+    stuffed[..., : height - output_padding : stride, : width - output_padding : stride] = x
     top, left = (dilation * (k - 1) - padding for k in weight.shape[2:])
-    stuffed = F.pad(stuffed, (left, left + output_padding, top, top + output_padding))
+    stuffed = F.pad(stuffed, (left, left, top, top))
     kernel = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1).flip(-2, -1)
     return F.conv2d(stuffed, kernel, dilation=dilation, groups=groups)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 import torch
 from torch import nn
@@ -35,6 +37,22 @@ def test_transposed_is_torchs(form, stride, padding, dilation, groups):
                 form(x, weight, **options)
         else:
             torch.testing.assert_close(form(x, weight, **options), expected, rtol=0, atol=1e-10)
+
+
+@hypothesis.given(
+    form=st.sampled_from(FORMS), size=st.tuples(*[st.integers(1, 5)] * 2), kernel=st.tuples(*[st.integers(1, 4)] * 2),
+    stride=st.integers(1, 5), padding=st.integers(0, 4), dilation=st.integers(1, 3), extra=st.integers(0, 4),
+)  # fmt: skip
+@hypothesis.example(FORMS[2], size=(1, 1), kernel=(1, 1), stride=5, padding=2, dilation=1, extra=4)
+@hypothesis.settings(max_examples=300)
+def test_transposed_is_torchs_at_any_size(form, size, kernel, stride, padding, dilation, extra):
+    x, weight = draw(1, 2, *size), draw(2, 3, *kernel)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "output_padding": extra}
+    try:
+        expected = F.conv_transpose2d(x, weight, **options)
+    except RuntimeError:
+        hypothesis.reject()
+    torch.testing.assert_close(form(x, weight, **options), expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("form", FORMS)
