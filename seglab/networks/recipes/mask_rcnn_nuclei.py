@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from seglab.datasets.nuclei import Nuclei, NucleiImage, bright_nuclei
 from seglab.metrics.instance import InstanceBenchmark, InstanceScores, bowl_score, instance_benchmark, instance_scores
 from seglab.networks.mask_rcnn import Detections, MaskRCNN, MaskRCNNSettings
+from seglab.networks.recipes import command_line
 from seglab.networks.recipes.mask_rcnn_shapes import loss
 
 __all__ = [
@@ -232,7 +233,8 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         state.model,
         Path(out) / NAME,
-        command=f"seglab train {NAME} --epochs {training.epochs} --seed {seed}",
+        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed),
+        training=training.code(),
         data="Nuclei('train'), 45 pictures; scores on Nuclei('test'), 20 pictures",
         seed=seed,
         device=str(device),
