@@ -225,9 +225,9 @@ class Segmenter(ABC, Generic[S]):
         -------
         Segmentation
             The last state with its picture. When interrupted (Ctrl-C, the stop button) after the first step, the
-            latest complete state, and ``interrupted`` is set. No earlier one is better: an objective with a sense
-            never gets worse from step to step, and one without ranks no segmentations (with fewer labels, a
-            network's loss is less).
+            latest complete state, and ``interrupted`` is set. That is the best so far: an objective with a sense gets
+            no worse by a step (or the method says when and why), and one without ranks no segmentations (the fewer
+            labels, the less is a network's loss).
         """
         picture = as_image(image, device=device)
         start = time.perf_counter()
