@@ -229,7 +229,7 @@ def _named(ranked: InstanceBenchmark, chosen: InstanceBenchmark) -> dict[str, fl
 
 
 def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
-    """Train on 45 pictures, about ten minutes on one core; score on the 20 held out."""
+    """Train on 45 pictures, about half an hour on one core; score on the 20 held out."""
     from seglab.networks.training import Training
     from seglab.networks.weights import save_weights
 
