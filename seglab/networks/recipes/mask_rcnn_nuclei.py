@@ -68,7 +68,7 @@ def make_model(seed: int = 0) -> MaskRCNN:
 
 
 def prepare(image: Tensor, side: int = SIDE) -> Tensor:
-    """Make of a picture (C, H, W) in [0, 1] what the network is trained on: (1, h, w), the longer side 512."""
+    """Make of a picture (C, H, W) in [0, 1] what the network is trained on: (1, h, w), the longer of them ``side``."""
     factor = side / max(image.shape[1:])
     size = [round(n * factor) for n in image.shape[1:]]
     shrinks = size[0] < image.shape[1]
