@@ -375,8 +375,8 @@ plot.curves(range(1, training.epochs + 1), histories, x_label="epoch", y_label="
 # %% [markdown]
 # ## The parameters
 #
-# Which inverse of pooling, and skips or not: eight networks, each from two seeds. All saw the same scenes as often, and
-# are scored on scenes that none has seen. That takes some minutes, so the scores come with the weights:
+# Which inverse of pooling, and skips or not: eight networks, each from three seeds. All saw the same scenes as often,
+# and are scored on scenes that none has seen. That takes half an hour, so the scores come with the weights:
 
 # %%
 info = weights_info("hourglass_shapes")

@@ -1,4 +1,4 @@
-"""Hourglasses with each inverse of pooling, with and without skips, on shapes and thin sticks; two seeds each.
+"""Hourglasses with each inverse of pooling, with and without skips, on shapes and thin sticks; three seeds each.
 
 All learn the same scenes: ground, solid shapes (squares, triangles, rings) and sticks two pixels thin, all textured.
 What is saved is one file with a network of each kind, and beside it the scores, mean and spread over seeds:
@@ -40,7 +40,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 """The networks that are compared: what each `Hourglass` is given."""
 
 BAND = 1  # pixels on each side of a boundary
-SEEDS = 2
+SEEDS = 3
 _TRAIN, _HELD_OUT = range(256), range(100_000, 100_096)  # seeds of scenes
 EPOCHS = 12
 
