@@ -25,7 +25,7 @@ from torch import Tensor
 from seglab import drawing, plot
 from seglab import labels as label_tools
 from seglab.image import to_uint8
-from seglab.panels import Lines, Panel, Scatter
+from seglab.panels import Lines, Panel, Pictures, Scatter
 from seglab.segmenter import State, Trace
 
 __all__ = ["Frames", "edge_layer", "fill_layer", "line_layer", "picture_png", "save_apng", "save_gif"]
@@ -34,6 +34,7 @@ SHARP = 480  # layers of smaller pictures are drawn enlarged, so that lines stay
 PANEL_INCHES = (3.6, 2.5)
 PANEL_DPI = 132
 PANEL_AXES = (0.17, 0.19, 0.79, 0.68)  # left, bottom, width, height, as parts of the panel
+WHOLE_AXES = (0.02, 0.03, 0.96, 0.86)  # where nothing is written beside or below
 _LINE = (0xF0, 0xE4, 0x42)
 
 
@@ -294,7 +295,7 @@ class Slot:
                 ax.tick_params(pad=-2)
                 ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -5
             else:
-                ax = self.figure.add_axes(PANEL_AXES)
+                ax = self.figure.add_axes(WHOLE_AXES if isinstance(panel, Pictures) else PANEL_AXES)
             drawing.draw_on(ax, panel, bounds=bounds)
             self.canvas.draw()
         return _png(Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]))
