@@ -269,7 +269,7 @@ print(f"ours {e_step(lab, ours)[0]:.6f}, seglab {float(theirs.log_likelihood):.6
 
 # %% [markdown]
 # `seglab` needs no array of size (N, K, D, D), and works on the *different* colors with their counts. See
-# `seglab/gaussians.py`: both steps become one matrix product each.
+# `seglab/kernels/gmm.py`: both steps become one matrix product each.
 
 # %% [markdown]
 # ### Watch the bound
