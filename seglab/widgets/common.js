@@ -1,5 +1,9 @@
 // Shared by the widgets; each widget's module is this file followed by its own.
 
+// JupyterLab's commands by key must not fire while somebody works here. It looks from the focused element outward, and
+// its own rules match many of them before it comes to the widget's root: so each carries the mark.
+const KEYS = "data-lm-suppress-shortcuts", FOCUSABLE = "input, select, button, textarea, [tabindex]";
+
 const h = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
@@ -8,6 +12,7 @@ const h = (tag, attributes = {}, ...children) => {
     else if (value !== false && value != null) node.setAttribute(key, value);
   }
   node.append(...children.flat().filter((child) => child != null));
+  if (node.matches(FOCUSABLE)) node.setAttribute(KEYS, "true");
   return node;
 };
 
@@ -94,8 +99,7 @@ const listener = (model) => {
 };
 
 const root = (el, name, label) => {
-  // JupyterLab's one-letter commands must not fire while somebody works here
-  const node = h("div", { class: `seglab ${name}`, role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true" });
+  const node = h("div", { class: `seglab ${name}`, role: "group", "aria-label": label, [KEYS]: "true" });
   el.append(node);
   return node;
 };

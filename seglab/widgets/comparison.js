@@ -75,7 +75,8 @@ function render({ model, el }) {
 
   const grid = h("div", { class: "seglab-grid", role: "table", "aria-label": "methods side by side" });
   grid.style.setProperty("--seglab-columns", columns.length);
-  grid.append(h("div", { class: "seglab-line", role: "row" }, columns.map((title) => h("div", { class: "seglab-head", role: "columnheader" }, title))));
+  grid.append(h("div", { class: "seglab-line", role: "row" },
+    h("div", { class: "seglab-rowhead", role: "columnheader", "aria-label": "picture" }), columns.map((title) => h("div", { class: "seglab-head", role: "columnheader" }, title))));
   rows.forEach((about, row) => {
     const made = columns.map((_, column) => makeCell(row, column));
     cells.push(...made);

@@ -36,7 +36,7 @@ function makeNumber(about, send, { id, common, help, unit }) {
   const number = h("input", { type: "number", id, ...common, step: whole ? 1 : "any" });
   const own = bounded ? [range, number] : [number];
   let last = about.default ?? about.low ?? 0;
-  const use = about.optional ? h("input", { type: "checkbox", id: `${id}-use`, "data-name": `${about.name}-use` }) : null;
+  const use = about.optional ? h("input", { type: "checkbox", id: `${id}-use`, "data-name": `${about.name}-use`, "aria-label": `set ${about.label}` }) : null;
   const say = (value) => { last = value; send(about.name, value); };
   range.addEventListener("input", () => { const value = toValue(Number(range.value)); number.value = value; range.setAttribute("aria-valuetext", value + unit); say(value); });
   const typed = () => { if (number.value !== "" && Number(number.value) !== last) say(Number(number.value)); };

@@ -186,6 +186,21 @@ def open_notebook(server, page):
     return go
 
 
+@pytest.fixture
+def type_on(page):
+    """``type_on(control)`` types the keys by which a notebook inserts, cuts and pastes cells: none may reach it."""
+
+    def go(control) -> None:
+        cells = page.locator(".jp-Cell").count()
+        control.focus()
+        for key in "baxvm":
+            page.keyboard.press(key)
+        expect(control).to_be_focused()
+        expect(page.locator(".jp-Cell")).to_have_count(cells)
+
+    return go
+
+
 def _end_kernels(server: str) -> None:
     """End what earlier notebooks left running, for the memory."""
     with urllib.request.urlopen(f"{server}/api/sessions", timeout=20) as answer:

@@ -40,6 +40,27 @@ def test_zoom_is_linked_within_a_picture_and_scores_are_shown(open_notebook, pag
     expect(cells.nth(2)).to_have_attribute("data-zoom", "1.000")
 
 
+@pytest.mark.parametrize("where", ["lab/tree", "notebooks"])
+def test_pictures_move_by_the_keyboard(open_notebook, page, type_on, where):
+    grid = open_notebook("comparison", where).locator(".seglab-comparison")
+    cell, stage = grid.locator(".seglab-cell").first, grid.locator(".seglab-stage").first
+    expect(grid.locator(".seglab-caption").first).to_contain_text("segments")
+    cell.focus()
+    page.keyboard.press("+")
+    expect(cell).to_have_attribute("data-zoom", "1.500")
+    before = stage.evaluate("node => node.style.transform")
+    page.keyboard.press("ArrowRight")
+    assert stage.evaluate("node => node.style.transform") != before
+    for control in (cell, grid.get_by_label("show", exact=True), grid.get_by_role("button", name="zoom in")):
+        type_on(control)
+    cell.focus()
+    page.keyboard.press("0")
+    expect(cell).to_have_attribute("data-zoom", "1.000")
+    for row in grid.get_by_role("row").all():
+        heads = row.get_by_role("columnheader").count() + row.get_by_role("rowheader").count()
+        assert heads + row.get_by_role("cell").count() == 4  # the picture's name and three methods
+
+
 def test_comparison_in_voila(open_notebook):
     grid = open_notebook("comparison", "voila/render").locator(".seglab-comparison")
     expect(grid.locator(".seglab-caption").nth(4)).to_contain_text("5 segments")

@@ -90,6 +90,31 @@ def test_the_copied_code_makes_the_same_segmentation(explorer, page):
     assert names["result"].method.n_clusters == 4
 
 
+@pytest.mark.parametrize("where", ["lab/tree", "notebooks", "voila/render"])
+def test_controls_obey_the_keyboard_in_each_front_end(open_notebook, page, type_on, where):
+    explorer = open_notebook("explorer", where).locator(".seglab-explorer")
+    status = explorer.locator(".seglab-status")
+    expect(status).to_contain_text("5 segments")
+    slider, show = explorer.get_by_role("slider", name="n_clusters"), explorer.get_by_label("show", exact=True)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(explorer.get_by_role("spinbutton", name="n_clusters")).to_have_value("6")
+    expect(status).to_contain_text("6 segments")
+    show.focus()
+    page.keyboard.press("ArrowDown")
+    expect(show).to_have_value("both")
+    opacity = explorer.get_by_label("opacity")
+    before = opacity.input_value()
+    opacity.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(opacity).not_to_have_value(before)
+    for control in (slider, opacity, explorer.get_by_role("button", name="copy as code"), show):
+        type_on(control)
+    explorer.get_by_role("button", name="reset").focus()
+    page.keyboard.press("Enter")
+    expect(status).to_contain_text("5 segments")
+
+
 def test_clicks_on_the_picture_are_seeds(open_notebook, page):
     explorer = open_notebook("seeds").locator(".seglab-explorer")
     status, seeds = explorer.locator(".seglab-status"), explorer.get_by_role("group", name="seeds").last

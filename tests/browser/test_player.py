@@ -37,7 +37,7 @@ def steps_through(player, page) -> None:
     assert stage.screenshot() == first
 
 
-def test_player_by_keyboard_and_layers(open_notebook, page):
+def test_player_by_keyboard_and_layers(open_notebook, page, type_on):
     player = open_notebook("player").locator(".seglab-player")
     shown(player, 0)
     player.focus()
@@ -45,6 +45,22 @@ def test_player_by_keyboard_and_layers(open_notebook, page):
     shown(player, 1)
     page.keyboard.press("End")
     expect(player.get_by_role("button", name="next step")).to_be_disabled()
+    page.keyboard.press("Home")
+    shown(player, 0)
+    slider = player.locator(".seglab-slider")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    shown(player, 1)
+    for control in (player, slider, player.get_by_label("speed"), player.get_by_role("button", name="next step")):
+        type_on(control)
+    player.get_by_label("speed").select_option("½×")
+    player.focus()
+    page.keyboard.press("Space")
+    expect(player.get_by_role("button", name="pause (space)")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(player.get_by_role("button", name="play (space)")).to_be_visible()
+    shown(player, 1)  # half a step a second: it has not moved yet
+    player.get_by_label("speed").select_option("8×")
     page.keyboard.press("Home")
     shown(player, 0)
     fill, edges = player.locator("img.seglab-fill"), player.locator("img.seglab-edges")

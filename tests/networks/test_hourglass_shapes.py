@@ -29,7 +29,7 @@ def test_it_runs_and_goes_on(tmp_path, monkeypatch):
     scores = recipe.train(tmp_path, epochs=1, device="cpu", seed=3)
     info = json.loads((tmp_path / "hourglass_shapes.json").read_text("utf-8"))
     assert list(scores) == ["mean IoU, nearest", "mean IoU, switches, skips"]
-    assert info["command"] == "seglab train hourglass_shapes --epochs 1"
+    assert info["command"] == "seglab train hourglass_shapes --epochs 1 --seed 3 --device cpu"
     first = info["scores"]["nearest"]["mean IoU"]
     assert first["mean"] == pytest.approx(sum(first["seeds"]) / 2, abs=1e-4)
     assert recipe.train(tmp_path, epochs=1, device="cpu", seed=3) == scores, "from the checkpoints"

@@ -43,7 +43,7 @@ def test_transposed_is_torchs(form, stride, padding, dilation, groups):
     form=st.sampled_from(FORMS), size=st.tuples(*[st.integers(1, 5)] * 2), kernel=st.tuples(*[st.integers(1, 4)] * 2),
     stride=st.integers(1, 5), padding=st.integers(0, 4), dilation=st.integers(1, 3), extra=st.integers(0, 4),
 )  # fmt: skip
-@hypothesis.example(FORMS[2], size=(1, 1), kernel=(1, 1), stride=5, padding=2, dilation=1, extra=4)
+@hypothesis.example(form=FORMS[2], size=(1, 1), kernel=(1, 1), stride=5, padding=2, dilation=1, extra=4)
 @hypothesis.settings(max_examples=300)
 def test_transposed_is_torchs_at_any_size(form, size, kernel, stride, padding, dilation, extra):
     x, weight = draw(1, 2, *size), draw(2, 3, *kernel)

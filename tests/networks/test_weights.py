@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from seglab.cli import main
-from seglab.networks import list_weights, load_weights, recipes, save_weights, weights, weights_info
+from seglab.networks import Training, list_weights, load_weights, recipes, save_weights, weights, weights_info
 
 
 def network(width=4):
@@ -71,9 +71,14 @@ def test_what_does_not_fit(tmp_path):
 def test_each_file_says_where_it_comes_from(name):
     info = weights_info(name)
     assert set(info) >= {"command", "data", "seed", "device", "date", "versions", "scores"}
-    recipe = info["command"].split()[2]
-    assert info["command"].startswith("seglab train ")
+    program, train, recipe, *options = info["command"].split()
+    assert (program, train) == ("seglab", "train")
     assert recipe in recipes.list_recipes()
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    epochs = int(given["--epochs"]) if "--epochs" in given else None
+    assert info["command"] == recipes.command_line(recipe, epochs=epochs, device=info["device"], seed=info["seed"])
+    training = eval(info["training"], {"Training": Training})
+    assert epochs in (None, training.epochs)  # a recipe of several stages has a length for each
     assert (weights._HERE / f"{name}.safetensors").stat().st_size <= 5_000_000
 
 

@@ -15,7 +15,18 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-__all__ = ["get_recipe", "list_recipes"]
+__all__ = ["command_line", "get_recipe", "list_recipes"]
+
+
+def command_line(name: str, *, epochs: int | None, device: str, seed: int) -> str:
+    """Write the command that trains a recipe in the same way again, for its weights' file.
+
+    Examples
+    --------
+    >>> command_line("unet_cells", epochs=20, device="cpu", seed=0)
+    'seglab train unet_cells --epochs 20 --seed 0 --device cpu'
+    """
+    return f"seglab train {name}" + (f" --epochs {epochs}" if epochs else "") + f" --seed {seed} --device {device}"
 
 
 def list_recipes() -> tuple[str, ...]:

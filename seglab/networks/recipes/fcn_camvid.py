@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from seglab.datasets import CamVid
 from seglab.networks.augment import chain, random_brightness, random_crop, random_flip, random_scale
 from seglab.networks.fcn import FCN
+from seglab.networks.recipes import command_line
 from seglab.networks.recipes._fcn import train_finer_and_finer
 from seglab.networks.recipes._oracle import METHODS_FOR_SCENES, named_by_an_oracle
 from seglab.networks.recipes._oracle import table as unsupervised
@@ -47,7 +48,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         enlarge=2,
         save=(4,),
         about={
-            "command": f"seglab train fcn_camvid --seed {seed}",
+            "command": command_line("fcn_camvid", epochs=epochs, device=device, seed=seed),
             "data": "CamVid: 367 scenes at half size to train; scores on 233 others (split test) at full size, 360×480",
             "backbone": "SqueezeNet v1.0; the weights of stages 0 and 1 are its own and are not in the file",
             "seed": seed,

@@ -8,6 +8,7 @@ from pathlib import Path
 from seglab.datasets import WeizmannHorses
 from seglab.networks.augment import chain, random_brightness, random_crop, random_flip, random_scale
 from seglab.networks.fcn import FCN
+from seglab.networks.recipes import command_line
 from seglab.networks.recipes._fcn import train_finer_and_finer
 from seglab.networks.recipes._oracle import table as unsupervised
 from seglab.networks.squeezenet import load_squeezenet
@@ -36,7 +37,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         augment=chain(partial(random_scale, low=0.6, high=1.2), cut, random_flip, random_brightness),
         class_names=("ground", "horse"),
         about={
-            "command": f"seglab train fcn_horses --seed {seed}",
+            "command": command_line("fcn_horses", epochs=epochs, device=device, seed=seed),
             "data": "Weizmann horses: 200 photographs to train, 100 others (split test) for the scores",
             "backbone": "SqueezeNet v1.0; the weights of stages 0 and 1 are its own and are not in the file",
             "seed": seed,

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seglab.datasets import TEXTURES, mosaic
 from seglab.networks.fcn import FCN
+from seglab.networks.recipes import command_line
 from seglab.networks.recipes._fcn import train_finer_and_finer
 from seglab.networks.squeezenet import normalize
 from seglab.networks.texturenet import TextureNet
@@ -37,7 +38,10 @@ def mosaics(n: int, first: int = 0) -> list[tuple[Tensor, Tensor]]:
 
 def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
     """Train, save and score; see `seglab.networks.recipes`."""
-    about = {"command": f"seglab train fcn_textures --seed {seed}", "data": "generated (seglab.datasets.mosaic)"}
+    about = {
+        "command": command_line("fcn_textures", epochs=epochs, device=device, seed=seed),
+        "data": "generated (seglab.datasets.mosaic)",
+    }
     classifier, accuracy = _classifier(out, epochs or 10, device, seed, about)
     features: Any = classifier.dense()[:-1]
     results = train_finer_and_finer(

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from seglab.datasets import shapes
 from seglab.metrics import boundary_band, class_iou, confusion, mean_iou
 from seglab.networks.hourglass import Hourglass
+from seglab.networks.recipes import command_line
 from seglab.networks.segnet import median_frequency_weights
 from seglab.networks.training import Training
 from seglab.networks.weights import save_weights
@@ -41,7 +42,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 BAND = 1  # pixels on each side of a boundary
 SEEDS = 2
 _TRAIN, _HELD_OUT = range(256), range(100_000, 100_096)  # seeds of scenes
-_TRAINING = Training(epochs=12, batch_size=16, lr=1e-2, schedule="cosine")
+EPOCHS = 12
 
 Sample = tuple[Tensor, Tensor]
 
@@ -123,7 +124,8 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         kept,
         out / "hourglass_shapes",
-        command="seglab train hourglass_shapes" + ("" if epochs is None else f" --epochs {epochs}"),
+        command=command_line("hourglass_shapes", epochs=epochs or EPOCHS, device=device, seed=seed),
+        training=_training(epochs, seed).code(),
         data=f"generated scenes, 40×40: {len(_TRAIN)} to train, {len(_HELD_OUT)} held out",
         seed=seed,
         device=device,
@@ -137,12 +139,15 @@ def train_one(
     out: Path, kind: str, seed: int, samples: Sequence[Sample], *, epochs: int | None = None, device: str = "cpu"
 ) -> Any:
     """Train one network, or go on from its checkpoint in ``out``; the last state."""
-    training = _TRAINING if epochs is None else Training(**{**vars(_TRAINING), "epochs": epochs})
-    training = Training(**{**vars(training), "seed": seed})
     model = Hourglass(3, len(CLASSES), width=8, seed=seed, **KINDS[kind])
     stem = kind.replace(" ", "_").replace(",", "").replace("×", "x")
     checkpoint = out / "hourglass_shapes" / f"{stem}_{seed}.pt"
+    training = _training(epochs, seed)
     return training.fit(model, loss_of(samples), samples, device=device, checkpoint=checkpoint, progress=False)
+
+
+def _training(epochs: int | None, seed: int) -> Training:
+    return Training(epochs=epochs or EPOCHS, batch_size=16, lr=1e-2, schedule="cosine", seed=seed)
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

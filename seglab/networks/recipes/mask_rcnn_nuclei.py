@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from seglab.datasets.nuclei import Nuclei, NucleiImage, bright_nuclei
 from seglab.metrics.instance import InstanceBenchmark, InstanceScores, bowl_score, instance_benchmark, instance_scores
 from seglab.networks.mask_rcnn import Detections, MaskRCNN, MaskRCNNSettings
+from seglab.networks.recipes import command_line
 from seglab.networks.recipes.mask_rcnn_shapes import loss
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "EPOCHS",
     "NAME",
     "SIDE",
+    "by_side",
     "crop",
     "evaluate",
     "evaluate_without_learning",
@@ -65,17 +67,18 @@ def make_model(seed: int = 0) -> MaskRCNN:
     return MaskRCNN(1, in_channels=1, width=16, settings=settings, seed=seed)
 
 
-def prepare(image: Tensor) -> Tensor:
+def prepare(image: Tensor, side: int = SIDE) -> Tensor:
     """Make of a picture (C, H, W) in [0, 1] what the network is trained on: (1, h, w), the longer side 512."""
-    size = _size(*image.shape[1:])
+    factor = side / max(image.shape[1:])
+    size = [round(n * factor) for n in image.shape[1:]]
     shrinks = size[0] < image.shape[1]
     return F.interpolate(bright_nuclei(image)[None], size, mode="bilinear", antialias=shrinks)[0]
 
 
-def find_nuclei(model: MaskRCNN, image: Tensor) -> Detections:
-    """Find the nuclei in a picture (C, H, W) in [0, 1], at its own size."""
+def find_nuclei(model: MaskRCNN, image: Tensor, side: int = SIDE) -> Detections:
+    """Find the nuclei in a picture (C, H, W) in [0, 1], at its own size; the network sees it ``side`` pixels long."""
     device = next(model.parameters()).device
-    return model.detect(prepare(image).to(device)).resized(*image.shape[1:])
+    return model.detect(prepare(image, side).to(device)).resized(*image.shape[1:])
 
 
 def to_sample(picture: NucleiImage) -> Sample:
@@ -114,7 +117,7 @@ def crop(sample: Sample, generator: torch.Generator) -> Sample:
     return image, instances, torch.where(sizes >= 16, classes, 0)
 
 
-def evaluate(model: Any, pictures: Iterable[NucleiImage], sure: float = 0.5) -> dict[str, float]:
+def evaluate(model: Any, pictures: Iterable[NucleiImage], sure: float = 0.5, side: int = SIDE) -> dict[str, float]:
     """Score what the network finds, at each picture's own size.
 
     AP ranks all that is found; the other measures know no confidence, so only what is at least `sure` counts for them.
@@ -122,7 +125,7 @@ def evaluate(model: Any, pictures: Iterable[NucleiImage], sure: float = 0.5) -> 
     every: list[InstanceScores] = []
     chosen: list[InstanceScores] = []
     for picture in pictures:
-        found = find_nuclei(model, picture.image)
+        found = find_nuclei(model, picture.image, side)
         for scores, part in ((every, found), (chosen, found[found.scores >= sure])):
             scores.append(instance_scores(picture.instances, part.instances().cpu(), scores=part.scores))
     return _named(instance_benchmark(every), instance_benchmark(chosen))
@@ -157,6 +160,13 @@ def recall_by_size(
         name = f"{low:g} to {high:g} px" if high < np.inf else f"{low:g} px and more"
         result[f"{name} ({own.sum()} nuclei)"] = round(float(hit[own].mean()), 4) if own.any() else float("nan")
     return result
+
+
+def by_side(
+    model: Any, pictures: Sequence[NucleiImage], sides: Sequence[int] = (384, 512, 768, 1024)
+) -> dict[str, float]:
+    """AP where pictures are shown smaller or larger than those that the network was trained on."""
+    return {f"{side} px": round(evaluate(model, pictures, side=side)["AP"], 4) for side in sides}
 
 
 def without_learning(image: Tensor, *, sigma: float = 1.0, min_size: int = 20, apart: float = 0.0) -> Tensor:
@@ -232,18 +242,15 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         state.model,
         Path(out) / NAME,
-        command=f"seglab train {NAME} --epochs {training.epochs} --seed {seed}",
+        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed),
+        training=training.code(),
         data="Nuclei('train'), 45 pictures; scores on Nuclei('test'), 20 pictures",
         seed=seed,
         device=str(device),
         seconds=round(state.seconds),
         scores=scores,
         recall_by_size=recall_by_size(state.model, held_out),
+        training_pictures_by_side=by_side(state.model, pictures[::4]),
         without_learning=evaluate_without_learning(pictures, held_out),
     )
     return scores
-
-
-def _size(height: int, width: int) -> tuple[int, int]:
-    factor = SIDE / max(height, width)
-    return round(height * factor), round(width * factor)

@@ -12,6 +12,7 @@ from torch import Tensor
 from seglab.datasets.scenes import Scene, shapes
 from seglab.metrics.instance import InstanceBenchmark, InstanceScores, instance_benchmark, instance_scores
 from seglab.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
+from seglab.networks.recipes import command_line
 from seglab.segmenter import generator
 
 __all__ = ["CLASSES", "EPOCHS", "NAME", "evaluate", "loss", "make_model", "make_scene", "to_sample", "train", "turn"]
@@ -90,7 +91,8 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         state.model,
         Path(out) / NAME,
-        command=f"seglab train {NAME} --epochs {training.epochs} --seed {seed}",
+        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed),
+        training=training.code(),
         data=f"{N_TRAIN} generated scenes of 64×64, seeds from 0; scores on {N_HELD_OUT} others, seeds from 100000",
         seed=seed,
         device=str(device),

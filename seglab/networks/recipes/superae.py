@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seglab.datasets import BSDS500, DatasetNotFoundError, photo, photos
 from seglab.methods import SLIC
+from seglab.networks.recipes import command_line
 from seglab.networks.superae import SuperAE, training_loss
 from seglab.networks.training import Training
 from seglab.networks.weights import save_weights
@@ -54,11 +55,10 @@ def train(
         checkpoint=out / f"{name}.pt",
     )
     scores = {key: value for key, value in state.history[-1].items() if key.startswith("held_out_loss")}
-    command = f"seglab train {name} --epochs {training.epochs} --seed {seed}"
     save_weights(
         state.model,
         out / name,
-        command=command,
+        command=command_line(name, epochs=training.epochs, device=str(device), seed=seed),
         data=data,
         seed=seed,
         device=str(device),

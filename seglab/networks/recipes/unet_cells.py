@@ -22,6 +22,7 @@ from seglab.datasets import tissue
 from seglab.methods import Felzenszwalb
 from seglab.metrics.membrane import MembraneScores, mean_scores, membrane_scores, membrane_sweep
 from seglab.networks.elastic import center_window, elastic, flip_or_turn, window
+from seglab.networks.recipes import command_line
 from seglab.networks.training import Training
 from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import save_weights
@@ -76,7 +77,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         states["unet_cells"].model,
         out / "unet_cells",
-        command="seglab train unet_cells",
+        command=command_line("unet_cells", epochs=training.epochs, device=device, seed=seed),
         data="seglab.datasets.tissue(height=200, width=200), seeds 0 to 31; held out: 1000 to 1011",
         training=training.code(),
         seed=seed,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from seglab.datasets import Membrane
+from seglab.networks.recipes import command_line
 from seglab.networks.recipes.unet_cells import (
     augment,
     evaluate,
@@ -52,7 +53,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         state.model,
         out / "unet_membrane",
-        command="seglab train unet_membrane",
+        command=command_line("unet_membrane", epochs=training.epochs, device=device, seed=seed),
         data="ISBI 2012 membranes, slices 0 to 23; held out: 24 to 29",
         training=training.code(),
         seed=seed,
