@@ -579,3 +579,13 @@ def test_both_steps_on_a_gpu():
     torch.testing.assert_close(statistics.cpu(), e_step(samples, mixture)[1])
     fitted = m_step(there, statistics, "full", 1e-6)
     assert fitted.means.device.type == log_likelihood.device.type == "cuda"
+
+
+@pytest.mark.gpu
+def test_shows_the_same_on_a_gpu():
+    image = noisy()
+    mixture = random_mixture(14, 3)
+    method = GaussianMixture(n_components=14, color_space="rgb", max_iter=0, **mixture._asdict())
+    here, there = (method.init(x).panels(x)[1] for x in (image, image.cuda()))
+    assert there.names == here.names
+    torch.testing.assert_close(there.values.cpu(), here.values)
