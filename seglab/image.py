@@ -208,12 +208,12 @@ def _check_numpy_shape(shape: tuple[int, ...]) -> None:
     if len(shape) not in (2, 3):
         raise ValueError(f"an image has 2 or 3 dimensions; got {len(shape)}: shape {shape}. {_EXPECTED}")
     if len(shape) == 3 and shape[2] > 4:
+        found = f"{shape[2]} channels in shape {shape}, where the last axis has them"
         if shape[0] in (1, 3, 4):
-            raise ValueError(
-                f"shape {shape} has its channels first; in a NumPy array they come last. "
-                "Give np.moveaxis(image, 0, -1) or torch.from_numpy(image)."
-            )
-        raise ValueError(f"{shape[2]} channels in shape {shape}: choose three, image[..., :3]. {_EXPECTED}")
+            remedy = "If they come first instead, give np.moveaxis(image, 0, -1) or torch.from_numpy(image)."
+        else:
+            remedy = "Choose three, image[..., :3]."
+        raise ValueError(f"{found}. {remedy} {_EXPECTED}")
 
 
 def _channels_first(image: Tensor) -> Tensor:
@@ -234,7 +234,8 @@ def _channels_first(image: Tensor) -> Tensor:
     if shape[2] in (1, 3, 4):
         return image.movedim(2, 0)
     raise ValueError(
-        f"no channels are found in a tensor of shape {shape}: first or last must be 1, 3 or 4. {_EXPECTED}"
+        f"{shape[0]} channels first or {shape[2]} last in a tensor of shape {shape}. "
+        f"Choose three, image[:3] or image[..., :3]. {_EXPECTED}"
     )
 
 

@@ -225,7 +225,9 @@ class Segmenter(ABC, Generic[S]):
         -------
         Segmentation
             The last state with its picture. When interrupted (Ctrl-C, the stop button) after the first step, the
-            latest complete state, and ``interrupted`` is set.
+            latest complete state, and ``interrupted`` is set. That is the best so far: an objective with a sense gets
+            no worse by a step (or the method says when and why), and one without ranks no segmentations (the fewer
+            labels, the less is a network's loss).
         """
         picture = as_image(image, device=device)
         start = time.perf_counter()

@@ -248,6 +248,30 @@ class TestInputs:
         assert run("photos", "-o", "out") == 0
         assert read("out/a.png").shape == (12, 40)
 
+    def test_a_bar_on_a_terminal_counts_the_pictures_failed_ones_too(self, photos, capsys, monkeypatch):
+        Path("photos/sub/text.png").write_text("no picture")
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        assert run("photos", "-r", "-o", "out") == 1
+        out, err = capsys.readouterr()
+        assert re.search(r"Bands: +0%.* 0/3 ", err)
+        assert re.search(r"Bands: 100%.* 3/3 .*picture", err)
+        assert [line.split(" -> ")[0] for line in out.splitlines()[:2]] == [
+            str(photos / name) for name in ("a.png", "sub/b.jpg")
+        ]
+
+    @pytest.mark.parametrize(
+        ("terminal", "words"),
+        [
+            pytest.param(False, ["photos", "-r"], id="no terminal"),
+            pytest.param(True, ["photos"], id="one picture"),
+            pytest.param(True, ["photos", "-r", "--quiet"], id="quiet"),
+        ],
+    )
+    def test_no_bar_where_nobody_sees_or_needs_one(self, photos, capsys, monkeypatch, terminal, words):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        assert run(*words, "-o", "out") == 0
+        assert capsys.readouterr().err == ""
+
 
 class TestSafety:
     @pytest.mark.parametrize(

@@ -504,6 +504,11 @@ def test_to_png_is_the_picture():
 # ---- devices ----------------------------------------------------------------------------------------------------
 
 
+def levels(like: torch.Tensor) -> torch.Tensor:
+    """Values (3, H, W) that are whole numbers, so that their sums are the same in whatever order a device adds."""
+    return torch.arange(3 * like.numel(), device=like.device).reshape(3, *like.shape).remainder(251).float()
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(
     "call",
@@ -516,6 +521,8 @@ def test_to_png_is_the_picture():
         lambda m: adjacency(m).edges,
         lambda m: adjacency(m, 8).lengths,
         segment_sizes,
+        lambda m: segment_means(m, levels(m)),
+        lambda m: mean_color(m, levels(m)),
         lambda m: majority_vote(m, torch.arange(m.numel(), device=m.device).reshape(m.shape) // 7),
         lambda m: absorb_small(m, torch.linspace(0, 1, 3 * m.numel(), device=m.device).reshape(3, *m.shape), 9),
         overlay,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import types
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -354,6 +358,69 @@ def test_lab_opens_chapter_00(run, asked):
     opened = "--LabApp.default_url=/lab/tree/00_start_here.ipynb"
     assert (opened in arguments) == (ROOT / "notebooks" / "00_start_here.ipynb").exists()
     assert f"--ServerApp.root_dir={ROOT / 'notebooks'}" in arguments
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab, started by the script in the environment that runs the tests; nothing of it stays."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    keyboard, terminal = os.openpty()  # only on a terminal does it ask whether Ctrl-C was meant
+    log = tmp_path / "log.txt"
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), "--here", "--no-install", "lab", "--IdentityProvider.token=", *options],
+            env={**os.environ, **folders, "LANGUAGE": "C"},
+            stdin=terminal,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    yield types.SimpleNamespace(
+        url=f"http://127.0.0.1:{port}", process=process, says=lambda: log.read_text("utf-8", "replace")
+    )
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    os.close(keyboard)
+    os.close(terminal)
+
+
+def until(look, seconds=120):
+    """Look again and again until there is something to see, and return it; None when the time is up."""
+    end = time.monotonic() + seconds
+    while (seen := look()) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return seen
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are another matter on Windows")
+def test_lab_serves_chapter_00_until_ctrl_c_is_pressed_twice(lab):
+    def opened():
+        assert lab.process.poll() is None, lab.says()
+        with contextlib.suppress(OSError), urllib.request.urlopen(lab.url, timeout=20) as page:
+            return page.url
+
+    assert until(opened) == f"{lab.url}/lab/tree/00_start_here.ipynb", lab.says()
+    with urllib.request.urlopen(f"{lab.url}/api/contents/00_start_here.ipynb", timeout=60) as answer:
+        assert json.load(answer)["content"]["cells"][0]["source"].startswith("# 00")
+    pressed = 0
+
+    def ended():
+        nonlocal pressed
+        if lab.says().count("] interrupted") == pressed:  # it asks, and the next one is the answer
+            os.killpg(lab.process.pid, signal.SIGINT)
+            pressed += 1
+        return lab.process.poll()
+
+    assert until(ended) == 0, lab.says()
+    assert pressed == 2
+    with pytest.raises(ProcessLookupError):  # nobody is left behind
+        os.killpg(lab.process.pid, 0)
 
 
 def test_lab_opens_the_chapter_that_is_named(run, asked, monkeypatch, tmp_path):

@@ -424,7 +424,7 @@ else:
 # %% [markdown]
 # <details><summary>What do they have in common?</summary>
 #
-# Sky, road and buildings fill the picture and are easy. A pole is two pixels wide at half size, and there are few signs:
+# Sky, road and buildings fill the picture and are easy. Poles and fences are thin at half size, and signs are few:
 # a class that is a hundredth of the pixels is a hundredth of the loss. **Pixel accuracy** hardly notices if such a class
 # is never found. **Mean IoU** counts each class alike, and does.
 # </details>

@@ -373,11 +373,12 @@ states = list(stages.steps(image))
 for state in states:
     print(state.describe())
 with plot.style():
-    figure, axes = plt.subplots(1, 4, figsize=(10, 2.8))
-show_boxes(axes[0], image, states[3].boxes[:60], "60 surest of the moved anchors")
-show_boxes(axes[1], image, states[4].boxes[:20], "20 surest that are left")
-show_boxes(axes[2], image, states[6].boxes, "classified, suppressed")
-draw_on(axes[3], Picture(title="masks", values=overlay(states[7].labels, image).permute(1, 2, 0)))
+    figure, axes = plt.subplots(1, 5, figsize=(12.5, 2.8))
+show_boxes(axes[0], image, states[3].boxes[:60], "60 surest, moved")
+show_boxes(axes[1], image, states[4].suppressed[:60], "60 surest suppressed")
+show_boxes(axes[2], image, states[4].boxes[:20], "20 surest that are left")
+show_boxes(axes[3], image, states[6].boxes, "classified, suppressed")
+draw_on(axes[4], Picture(title="masks", values=overlay(states[7].labels, image).permute(1, 2, 0)))
 
 # %% [markdown]
 # ## Training, in front of you

@@ -4,6 +4,9 @@ The order of things: download into ``archive.part``, which a cut connection or a
 from; rename it to ``archive.zip``; write the listed files, each against its checksum, into a folder beside the data
 set's place; rename that folder to its place. Until the last rename there is no data set, after it there is a whole
 one. The archive itself has no checksum: a code host may pack the same files anew.
+
+Of pooch only the cache's place and the checksums of files are used: its downloads begin anew after a cut connection,
+and it unpacks file by file into the final folder, where a kill leaves half a data set.
 """
 
 from __future__ import annotations

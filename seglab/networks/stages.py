@@ -36,6 +36,13 @@ def box_lines(boxes: Tensor) -> list[Tensor]:
     return list(corners)
 
 
+def _cover(boxes: Tensor, height: int, width: int) -> Tensor:
+    """How many boxes (B, 4) lie over each pixel's center, (height, width)."""
+    places = (torch.arange(n, device=boxes.device)[:, None] + 0.5 for n in (height, width))
+    rows, cols = ((boxes[:, i] <= at) & (at < boxes[:, i + 2]) for i, at in enumerate(places))
+    return rows.to(boxes.dtype) @ cols.to(boxes.dtype).T
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DetectionState(State):
     """What is known of a picture after ``n_iter`` stages; what is not known yet is None.
@@ -86,8 +93,21 @@ class DetectionState(State):
             return clip_boxes(self.better[order, kind[order]], self.height, self.width)
         return self.proposals.boxes if self.n_iter < 4 else self.proposals.boxes[self.proposals.kept]
 
+    @property
+    def suppressed(self) -> Tensor:
+        """The moved anchors (S, 4) that overlap a surer one too much, the surest first; none before stage 4.
+
+        As far as the last box that is kept: beyond it nobody looked, if there were enough.
+        """
+        if self.proposals is None or self.n_iter < 4 or not len(self.proposals.kept):
+            return torch.zeros(0, 4)
+        seen = self.proposals.boxes[: int(self.proposals.kept.max())]
+        gone = torch.ones(len(seen) + 1, dtype=torch.bool, device=seen.device)
+        gone[self.proposals.kept] = False
+        return seen[gone[:-1]]
+
     def panels(self, image: Tensor) -> Sequence[Panel]:
-        """The map of the current stage, or its boxes over the picture."""
+        """The map of the current stage, or its boxes over the picture; in stage 4 also where boxes are suppressed."""
         if self.features is None:
             return ()
         if self.logits is None:
@@ -97,8 +117,12 @@ class DetectionState(State):
         first = Picture(title="each cell's surest anchor", values=cells, low=0, high=1)
         if self.proposals is None:
             return (first,)
-        shown = box_lines(self.boxes[:_SHOWN])
-        return (first, Lines(title=f"{min(len(self.boxes), _SHOWN)} of {len(self.boxes)} boxes", lines=shown))
+        n = min(len(self.boxes), _SHOWN)
+        boxes = Lines(title=f"{n} of {len(self.boxes)} boxes", lines=box_lines(self.boxes[:n]))
+        if self.n_iter != 4:
+            return first, boxes
+        title = f"{len(self.suppressed)} boxes are suppressed: how many over each pixel"
+        return first, boxes, Picture(title=title, values=_cover(self.suppressed, self.height, self.width))
 
     def describe(self) -> str:
         """The stage's name, and how many boxes there are."""

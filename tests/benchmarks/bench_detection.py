@@ -1,11 +1,10 @@
-"""Suppression and RoIAlign, beside the loops of their definitions, and beside torchvision where it is installed.
+"""Suppression and RoIAlign, beside the loops of their definitions, or beside torchvision where that can be imported.
 
 Boxes follow from the picture's size: as many as a region proposal network has for it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,10 @@ from seglab.networks.detection import nms, roi_align
 
 from . import PHOTO, Row, benchmark
 
-_OTHERS = importlib.util.find_spec("torchvision") is not None
+try:
+    from torchvision import ops as _OTHERS
+except Exception:  # not there, or built for another torch, which it says by a RuntimeError
+    _OTHERS = None
 _REFERENCE = "torchvision" if _OTHERS else "a loop over boxes in Python"
 
 
@@ -45,9 +47,7 @@ class Suppression(Row):
     def theirs(self, data: tuple[Tensor, Tensor]) -> list[int]:
         boxes, scores = data
         if _OTHERS:
-            from torchvision.ops import nms as other
-
-            return other(boxes, scores, 0.5).tolist()
+            return _OTHERS.nms(boxes, scores, 0.5).tolist()
         array, kept = boxes.numpy(), []
         order = np.argsort(-scores.numpy(), kind="stable")
         area = (array[:, 2] - array[:, 0]) * (array[:, 3] - array[:, 1])
@@ -86,10 +86,8 @@ class Align(Row):
     def theirs(self, data: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         features, boxes, _ = data
         if _OTHERS:
-            from torchvision.ops import roi_align as other
-
             features = features.clone().requires_grad_()
-            out = other(features, [boxes[:, [1, 0, 3, 2]]], 7, 1 / 8, 2, True)
+            out = _OTHERS.roi_align(features, [boxes[:, [1, 0, 3, 2]]], 7, 1 / 8, 2, True)
             out.sum().backward()
             return out.detach()
         maps = features[0].numpy()

@@ -89,6 +89,49 @@ def test_ap_of_overlapping_masks_of_three_classes_is_what_loops_find(threshold: 
     assert result.at(threshold) == result.mean_ap
 
 
+def coco_ap(truths: list[dict], found: list[dict], n_pictures: int, size: int) -> list[float]:
+    """AP, AP50 and AP75 by COCO's own program."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": i, "height": size, "width": size} for i in range(n_pictures)],
+        "annotations": [{"id": i, "area": 1, "bbox": [0] * 4, "iscrowd": 0, **t} for i, t in enumerate(truths, 1)],
+        "categories": [{"id": k} for k in sorted({t["category_id"] for t in truths})],
+        "info": {},
+    }
+    coco.createIndex()
+    judge = COCOeval(coco, coco.loadRes(found), "segm")
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    return judge.stats[:3].tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ap_is_that_of_pycocotools(seed: int) -> None:
+    from pycocotools.mask import encode
+
+    rng = np.random.default_rng(seed)
+    scores, truths, found = [], [], []
+    for i in range(6):
+        truth = blobs(100 * seed + i, 6 + i)
+        moved = np.roll(truth[: 4 + i], rng.integers(-1, 2, 2), (1, 2))
+        pred = np.concatenate([moved, truth[:3], blobs(90 + i, 4)])
+        kinds, own, sure = rng.integers(1, 4, len(truth)), rng.integers(1, 4, len(pred)), rng.random(len(pred))
+        own[: 4 + i] = kinds[: 4 + i]
+        scores.append(instance_scores(truth, pred, scores=sure, classes_true=kinds, classes_pred=own))
+        for into, masks, classes in ((truths, truth, kinds), (found, pred, own)):
+            for runs, k in zip(encode(np.asfortranarray(np.moveaxis(masks, 0, -1), np.uint8)), classes, strict=True):
+                into.append({"image_id": i, "category_id": int(k), "segmentation": runs})
+        for one, value in zip(found[-len(pred) :], sure.tolist(), strict=True):
+            one["score"] = value
+    ours = instance_benchmark(scores)
+    assert [ours.mean_ap, ours.at(0.5), ours.at(0.75)] == pytest.approx(coco_ap(truths, found, 6, 24), rel=1e-12)
+    assert 0.1 < ours.mean_ap < 0.9
+
+
 def test_a_curve_by_hand() -> None:
     # Truths of 4, 4 and 2 pixels. Predictions, the surest first: right (1), wrong (.25), right (2/3).
     truth = [[1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 0, 0]]
@@ -229,7 +272,8 @@ def test_panoptic_quality_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_panoptic_quality_is_that_of_torchmetrics(seed: int) -> None:
-    theirs = pytest.importorskip("torchmetrics.functional.detection").panoptic_quality
+    from torchmetrics.functional.detection import panoptic_quality as theirs
+
     rng = np.random.default_rng(seed)
     scores, maps = [], ([], [])
     for i in range(3):

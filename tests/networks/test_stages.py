@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from seglab.animation import Frames
+from seglab.networks.detection import box_iou
 from seglab.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from seglab.networks.stages import DetectionStages, box_lines
 from seglab.panels import Lines
@@ -46,11 +47,30 @@ def test_a_player_draws_every_stage() -> None:
     trace = stages().trace(torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0)))
     frames = Frames(trace, 200)
     counts = [len(frames.panels(i)) for i in range(len(trace))]
-    assert counts == [0, 1, 1, 1, 1, 1, 1, 1]  # boxes are lines over the picture, no panel beside it
+    assert counts == [0, 1, 1, 1, 2, 1, 1, 1]  # boxes are lines over the picture, no panel beside it
     assert [frames.lines(i) is not None for i in (2, 3, 7)] == [False, True, True]
     lines = trace[3].panels(trace.image)[1]
     assert isinstance(lines, Lines)
     assert len(lines.lines) == 60
+
+
+def test_what_is_suppressed_overlaps_a_surer_box_that_is_kept() -> None:
+    image = torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
+    states = list(stages().steps(image))
+    state, proposals = states[4], states[4].proposals
+    assert proposals is not None
+    order = [box.tolist() for box in proposals.boxes]
+    gone = [order.index(box.tolist()) for box in state.suppressed]
+    assert gone == sorted(set(range(max(proposals.kept.tolist()))) - set(proposals.kept.tolist()))
+    assert len(gone) == 20
+    for i in gone:
+        surer = proposals.boxes[[k for k in proposals.kept.tolist() if k < i]]
+        assert box_iou(proposals.boxes[i : i + 1], surer).max() > MaskRCNNSettings().proposal_nms
+    assert [len(s.suppressed) for s in states[:4]] == [0] * 4
+    values = state.panels(image)[2].values  # type: ignore[attr-defined]
+    for row, col in ((10, 20), (40, 5), (0, 63)):
+        over = [t <= row + 0.5 < b and left <= col + 0.5 < r for t, left, b, r in state.suppressed.tolist()]
+        assert values[row, col] == sum(over)
 
 
 def test_boxes_are_drawn_around_pixels() -> None:

@@ -68,7 +68,7 @@ def make_model(seed: int = 0) -> MaskRCNN:
 
 
 def prepare(image: Tensor, side: int = SIDE) -> Tensor:
-    """Make of a picture (C, H, W) in [0, 1] what the network is trained on: (1, h, w), the longer side 512."""
+    """Make of a picture (C, H, W) in [0, 1] what the network is trained on: (1, h, w), the longer of them ``side``."""
     factor = side / max(image.shape[1:])
     size = [round(n * factor) for n in image.shape[1:]]
     shrinks = size[0] < image.shape[1]
@@ -229,7 +229,7 @@ def _named(ranked: InstanceBenchmark, chosen: InstanceBenchmark) -> dict[str, fl
 
 
 def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
-    """Train on 45 pictures, about ten minutes on one core; score on the 20 held out."""
+    """Train on 45 pictures, about half an hour on one core; score on the 20 held out."""
     from seglab.networks.training import Training
     from seglab.networks.weights import save_weights
 

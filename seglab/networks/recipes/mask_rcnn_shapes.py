@@ -77,7 +77,7 @@ def _scores(model: Any, samples: Iterable[Sample]) -> Iterator[InstanceScores]:
 
 
 def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
-    """Train on 320 pictures, about five minutes on one core; score on 100 others."""
+    """Train on 320 pictures, about half an hour on one core; score on 100 others."""
     from seglab.networks.training import Training
     from seglab.networks.weights import save_weights
 
