@@ -25,7 +25,7 @@ from torch import Tensor
 from seglab import drawing, plot
 from seglab import labels as label_tools
 from seglab.image import to_uint8
-from seglab.panels import Lines, Panel, Scatter
+from seglab.panels import Lines, Panel, Pictures, Scatter
 from seglab.segmenter import State, Trace
 
 __all__ = ["Frames", "edge_layer", "fill_layer", "line_layer", "picture_png", "save_apng", "save_gif"]
@@ -34,6 +34,8 @@ SHARP = 480  # layers of smaller pictures are drawn enlarged, so that lines stay
 PANEL_INCHES = (3.6, 2.5)
 PANEL_DPI = 132
 PANEL_AXES = (0.17, 0.19, 0.79, 0.68)  # left, bottom, width, height, as parts of the panel
+WHOLE_AXES = (0.02, 0.03, 0.96, 0.86)  # where nothing is written beside or below
+_KEEP_RARE = Image.Quantize.FASTOCTREE  # by color, not by pixels: thin lines keep their labels' colors
 _LINE = (0xF0, 0xE4, 0x42)
 
 
@@ -294,7 +296,7 @@ class Slot:
                 ax.tick_params(pad=-2)
                 ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -5
             else:
-                ax = self.figure.add_axes(PANEL_AXES)
+                ax = self.figure.add_axes(WHOLE_AXES if isinstance(panel, Pictures) else PANEL_AXES)
             drawing.draw_on(ax, panel, bounds=bounds)
             self.canvas.draw()
         return _png(Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]))
@@ -355,7 +357,7 @@ def _quantized(frames: list[Image.Image], colors: int) -> list[Image.Image]:
     sheet = Image.new("RGB", (few[0].width, few[0].height * len(few)))
     for k, f in enumerate(few):
         sheet.paste(f, (0, k * f.height))
-    palette = sheet.quantize(colors, dither=Image.Dither.NONE)
+    palette = sheet.quantize(colors, _KEEP_RARE, dither=Image.Dither.NONE)
     return [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
 
 
@@ -373,7 +375,7 @@ def save_apng(
     frames = _frames(source)
     for width, n, colors in ((360, 8, 96), (300, 8, 64), (240, 8, 48), (200, 6, 32), (160, 4, 16)):
         chosen = plot.chosen(len(frames), n)
-        probe = frames.compose(chosen[len(chosen) // 2], width).quantize(colors, dither=Image.Dither.NONE)
+        probe = frames.compose(chosen[len(chosen) // 2], width).quantize(colors, _KEEP_RARE, dither=Image.Dither.NONE)
         if len(_png(probe)) * len(chosen) <= 0.9 * max_bytes:  # frames share much, which makes up for the rest
             break
     pages = _same_size([frames.compose(i, width) for i in chosen])

@@ -17,12 +17,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Ellipse, Rectangle
 from torch import Tensor
 
 from seglab import labels as label_tools
 from seglab.image import as_image, to_uint8
-from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Scatter
+from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Pictures, Scatter
 
 __all__ = ["SMALL", "STYLE", "draw", "draw_on", "limits", "style"]
 
@@ -31,6 +31,7 @@ MAX_POINTS = 3000  # of a scatter; more only cost time and hide each other
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", "-.", ":")
 INK = "#222222"
+WIDE = 1.67  # width over height of a panel's axes
 MARK_COLORS = (INK, "#D55E00", "#009E73", "#CC79A7")
 
 STYLE: dict[str, Any] = {
@@ -245,6 +246,39 @@ def _draw_picture(ax: Axes, panel: Picture) -> None:
         spine.set(visible=True, color="#999999")
 
 
+def _draw_pictures(ax: Axes, panel: Pictures) -> None:
+    values = array(panel.values)
+    n, height, width = values.shape
+    low = np.nanmin(values) if panel.low is None else panel.low
+    high = np.nanmax(values) if panel.high is None else panel.high
+    columns = max(range(1, n + 1), key=lambda c: min(WIDE / (c * width), 1 / (math.ceil(n / c) * height)))
+    across, down = 1.05 * width, 1.05 * height
+    for k, (picture, name) in enumerate(zip(values, panel.names, strict=True)):
+        left, top = k % columns * across, k // columns * down
+        ax.imshow(
+            picture,
+            vmin=low,
+            vmax=high,
+            cmap="gray",
+            interpolation="nearest" if max(height, width) <= SMALL else "auto",
+            extent=(left, left + width, top + height, top),
+        )
+        ax.add_patch(Rectangle((left, top), width, height, fill=False, color="#999999", lw=0.8))
+        _name(ax, name, left, top)
+    ax.set_xlim(0, columns * across)
+    ax.set_ylim(math.ceil(n / columns) * down, 0)
+    bare(ax)
+
+
+def _name(ax: Axes, name: str, left: float, top: float) -> None:
+    """Write a name into a picture's upper left corner, on its label's color where it is one."""
+    back = _label_color(int(name)) if name.isdigit() else (1.0, 1.0, 1.0)
+    ink = "black" if np.dot(back, (0.299, 0.587, 0.114)) > 0.5 else "white"
+    box = {"boxstyle": "square,pad=0.2", "facecolor": back, "edgecolor": "none"}
+    offset: Any = {"xytext": (3.5, -3.5), "textcoords": "offset points"}
+    ax.annotate(name, (left, top), **offset, ha="left", va="top", size=8, color=ink, bbox=box)
+
+
 def _draw_lines(ax: Axes, panel: Lines, image: Any = None) -> None:
     if image is not None:
         pixels = to_uint8(as_image(image))
@@ -276,6 +310,7 @@ _DRAW: dict[type, Any] = {
     Histogram: _draw_histogram,
     Scatter: _draw_scatter,
     Picture: _draw_picture,
+    Pictures: _draw_pictures,
     Lines: _draw_lines,
     Bars: _draw_bars,
 }

@@ -6,10 +6,11 @@ and an animation look alike and no method needs to know of matplotlib.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Bars", "Curve", "Histogram", "Lines", "Panel", "Picture", "Scatter"]
+__all__ = ["Bars", "Curve", "Histogram", "Lines", "Panel", "Picture", "Pictures", "Scatter"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +70,26 @@ class Scatter(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class Picture(Panel):
-    """A picture (H, W) or (H, W, 3): responsibilities, an eigenvector, a density.
+    """A picture (H, W) or (H, W, 3): an eigenvector, a density, how unsure each pixel is.
 
     ``low`` and ``high`` fix the gray scale, so that frames can be compared.
     """
 
     values: Any
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures(Panel):
+    """Pictures of one size (K, H, W) in rows, on one gray scale, each with its name: one for each component.
+
+    A name that is a label (``"0"``, ``"1"``, …) stands on that label's color. Without ``low`` and ``high`` the scale
+    goes from the least to the greatest value of all.
+    """
+
+    values: Any
+    names: Sequence[str]
     low: float | None = None
     high: float | None = None
 

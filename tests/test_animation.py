@@ -9,7 +9,7 @@ from PIL import Image
 
 from seglab import animation, datasets, plot
 from seglab.labels import colors
-from seglab.methods import KMeans
+from seglab.methods import GaussianMixture, KMeans
 from seglab.panels import Lines
 
 
@@ -102,6 +102,16 @@ def test_apng_plays_all_steps_and_stays_small(trace, tmp_path):
         pages.append(np.asarray(picture.convert("RGB")))
     assert (pages[0] != pages[-1]).any()
     assert len(animation.save_apng(trace, max_bytes=30_000)) < len(data)
+
+
+def test_apng_keeps_the_labels_colors_on_thin_lines():
+    image = datasets.photo("coffee", max_side=96)
+    data = animation.save_apng(GaussianMixture(n_components=4, start="random", max_iter=4).trace(image))
+    picture = Image.open(io.BytesIO(data))
+    picture.seek(picture.n_frames - 1)
+    panels = np.asarray(picture.convert("RGB"))[:, picture.width // 2 :].reshape(-1, 1, 3).astype(float)
+    off = np.abs(panels - 255 * colors(4).numpy()).max(2).min(0)
+    assert (off < 16).all(), f"labels' colors are off by {off}"  # the median cut drops those of few pixels
 
 
 def test_gif_has_every_step(trace, tmp_path):

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from seglab import panels
-from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Scatter
+from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Pictures, Scatter
 
 EXAMPLES = [
     Curve(title="variance", x=torch.arange(3), curves={"between": [0.0, 1.0, 0.0]}, marks={"Otsu": 1.0}),
     Histogram(title="gray levels", edges=np.arange(4), counts=torch.ones(3), curves={"0": np.ones(3)}),
     Scatter(title="colors", points=torch.zeros(5, 3), labels=torch.zeros(5), centers=torch.zeros(2, 3)),
     Picture(title="density", values=torch.zeros(4, 5), low=0, high=1),
+    Pictures(title="responsibilities", values=torch.zeros(2, 4, 5), names=["0", "1"]),
     Lines(title="contour", lines=[np.zeros((3, 2))]),
     Bars(title="weights", values=[0.5, 0.5]),
 ]

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from seglab import datasets, drawing, plot
 from seglab.labels import colors
 from seglab.methods import KMeans
-from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Scatter
+from seglab.panels import Bars, Curve, Histogram, Lines, Panel, Picture, Pictures, Scatter
 from seglab.region_graph import region_graph
 
 
@@ -139,6 +139,7 @@ PANELS = [
     Picture(title="p", values=np.eye(4), low=0, high=2),
     Lines(title="l", lines=[[[0, 1], [2, 3]]], points=[[1, 1]]),
     Bars(title="b", values=torch.tensor([0.25, 0.75]), y_label="weight"),
+    Pictures(title="ps", values=torch.arange(30.0).reshape(5, 2, 3), names=["1", "0", "12", "all", "4"]),
 ]
 
 
@@ -160,7 +161,7 @@ def test_every_kind_of_panel_is_known():
 
 
 def test_panels_use_the_labels_colors_and_the_units_of_the_picture():
-    h, _, s, s3, p, lines, b = (plot.draw(panel) for panel in PANELS)
+    h, _, s, s3, p, lines, b, _ = (plot.draw(panel) for panel in PANELS)
     first = to_rgba(colors(1)[0].tolist())
     assert to_rgba(h.lines[0].get_color()) == first  # named after label 0
     assert h.lines[0].get_xdata().tolist() == [0.5, 1.5, 2.5, 3.5]  # middles of the bins
@@ -173,6 +174,27 @@ def test_panels_use_the_labels_colors_and_the_units_of_the_picture():
     assert p.images[0].get_clim() == (0, 2)
     assert lines.lines[0].get_xdata().tolist() == [1, 3]  # columns go right
     assert lines.yaxis_inverted()
+
+
+def test_pictures_stand_in_rows_on_one_scale_with_their_names():
+    ax, values = plot.draw(PANELS[-1]), PANELS[-1].values.numpy()
+    assert len(ax.images) == 5
+    for i, (image, name) in enumerate(zip(ax.images, PANELS[-1].names, strict=True)):
+        assert image.get_clim() == (0, 29)  # the least and the greatest of all
+        np.testing.assert_array_equal(image.get_array(), values[i])
+        left, right, bottom, top = image.get_extent()
+        assert (left, top) == pytest.approx((i % 3 * 3.15, i // 3 * 2.1))  # three in a row fill a wide panel best
+        assert (right - left, bottom - top) == pytest.approx((3, 2))
+        text = ax.texts[i]
+        assert (text.get_text(), *text.xy) == (name, left, top)
+        back = colors(int(name) + 1)[int(name)].tolist() if name != "all" else (1, 1, 1)
+        assert text.get_bbox_patch().get_facecolor() == pytest.approx(to_rgba(back))
+    assert ax.get_xlim()[1] > ax.images[2].get_extent()[1]
+    assert ax.get_ylim()[0] > ax.images[4].get_extent()[2] > ax.get_ylim()[1] == 0
+    fixed = plot.draw(dataclasses.replace(PANELS[-1], low=-1, high=40))
+    assert {image.get_clim() for image in fixed.images} == {(-1, 40)}
+    with pytest.raises(ValueError, match="zip"):
+        plot.draw(dataclasses.replace(PANELS[-1], names=["0"]))
 
 
 def test_limits_hold_for_all_frames():

@@ -327,6 +327,41 @@ def test_the_readme_lists_the_chapters_that_exist():
     assert linked == {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
 
 
+def paths_named(text: str) -> set[str]:
+    """Paths of the repository that stand in backticks, outside fenced code; NAME, stem and NN become wildcards."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    tops = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    found = set()
+    for token in " ".join(re.findall(r"`([^`\n]+)`", prose)).split():
+        path = token.removeprefix("./").split("::")[0]
+        folder, slash, _ = path.partition("/")
+        is_ours = (slash and folder in tops) or path.endswith((".py", ".ipynb", ".md", ".toml", ".yml", ".cff"))
+        if is_ours and re.fullmatch(r"[\w./-]+", path):
+            found.add(re.sub("NAME|stem", "*", path.replace("NN_", "[0-9][0-9]_")))
+    return found
+
+
+@pytest.mark.parametrize(
+    "document",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "notebooks" / "source").glob("*.py"))],
+    ids=lambda path: path.stem,
+)
+def test_paths_that_are_named_exist(document):
+    text = document.read_text(encoding="utf-8")
+    if document.suffix == ".py":
+        text = "\n".join(line.removeprefix("# ") for line in text.split("\n") if line.startswith("#"))
+    missing = [path for path in sorted(paths_named(text)) if not any(ROOT.glob(path))]
+    assert not missing, f"{document.name} names what is not there: {missing}"
+
+
+def test_paths_are_told_from_other_words():
+    text = """See `seglab/gone.py`, `tests/test_run.py::test_x`, `./run test tests/methods -k kmeans`. In `wheels`,
+    `a/b`, `tcp://seglab/x`, `seglab.plot` or seglab/bare.py there are none. A form: `notebooks/NN_stem.ipynb`.
+    """
+    named = {"seglab/gone.py", "tests/test_run.py", "tests/methods", "notebooks/[0-9][0-9]_*.ipynb"}
+    assert paths_named(text + "\n```\n`seglab/fenced.py`\n```\n") == named
+
+
 def test_hooks_need_no_network():
     repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert [repository["repo"] for repository in repositories] == ["local"]

@@ -269,7 +269,7 @@ print(f"ours {e_step(lab, ours)[0]:.6f}, seglab {float(theirs.log_likelihood):.6
 
 # %% [markdown]
 # `seglab` needs no array of size (N, K, D, D), and works on the *different* colors with their counts. See
-# `seglab/gaussians.py`: both steps become one matrix product each.
+# `seglab/kernels/gmm.py`: both steps become one matrix product each.
 
 # %% [markdown]
 # ### Watch the bound
@@ -383,6 +383,9 @@ for slip in ("right", "joint", "x − μ − k", "P(y_j = j)", "no square", "old
 # **Predict first.** Three Gaussians start at random gray values of the coins, all three as wide as the whole histogram.
 # The histogram has a dark hill and a long bright slope. Which will be the narrowest in the end? Will any two share a
 # hill?
+#
+# The player shows the responsibilities, too: a picture for each component, white where it answers for a pixel alone,
+# gray where it shares the pixel with others. Will the grays go?
 
 # %%
 small_coins = datasets.photo("coins", max_side=168)
@@ -392,8 +395,11 @@ step_through(GaussianMixture(n_components=3, color_space="gray", start="random",
 # <details><summary>What happens?</summary>
 #
 # The one that began nearest to the dark hill takes it, and narrows. The other two began side by side; they part slowly,
-# until one has the lit backdrop and the other the coins. Watch the likelihood: long, flat stretches are no proof that
-# EM has arrived. A looser `tol` would have stopped on the way.
+# until one has the lit backdrop and the other the coins. Their responsibilities tell the same story: twice nearly the
+# same gray picture at first, then one is dark where the other is bright. Some gray stays, where the Gaussians overlap.
+#
+# Watch the likelihood: long, flat stretches are no proof that EM has arrived. A looser `tol` would have stopped on the
+# way.
 # </details>
 #
 # **In color** the components are ellipsoids; the player shows their shadows on lightness and the green–red axis.
@@ -494,7 +500,7 @@ explore(GaussianMixture(n_components=4), {"coffee": small_coffee, "coins": small
 # %% [markdown]
 # ## How sure? Soft output
 #
-# Each component's responsibilities are a picture: white where it answers for the pixel alone.
+# Each component's responsibilities, larger than in the player: white where it answers for the pixel alone.
 
 # %%
 state = GaussianMixture(n_components=4).segment(coffee).state
@@ -648,7 +654,7 @@ for name, k in n_components.items():
 # %%
 flower = datasets.photo("flower", max_side=256)
 pair = [KMeans(n_clusters=2).segment(flower), GaussianMixture(n_components=2).segment(flower)]
-doubt = pair[1].state.panels(flower)[2].values
+doubt = torch.special.entr(pair[1].state.resp).sum(0) / np.log(2)
 titles = ["flower", "k-means, 2", "mixture, 2", "the mixture's doubt"]
 plot.show(flower, *(r.labels for r in pair), doubt, cols=4, size=2.4, titles=titles)
 spread = pair[1].state.covariances.diagonal(dim1=1, dim2=2).sum(1).sqrt()

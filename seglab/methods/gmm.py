@@ -40,12 +40,14 @@ from seglab.kernels.gmm import (
     sufficient_statistics,
 )
 from seglab.methods.kmeans import KMeans, KMeansState, random_points
-from seglab.panels import Bars, Histogram, Panel, Picture, Scatter
+from seglab.panels import Bars, Histogram, Panel, Picture, Pictures, Scatter
 from seglab.params import param
 from seglab.segmenter import Segmenter, State, Status, generator
 
 __all__ = ["GaussianMixture", "GaussianMixtureState"]
 
+_SHOWN = 12  # components whose responsibilities are shown
+_SIDE = 200  # pixels of the longer side that is enough for them
 _WHITE = {"lab": 100.0, "luv": 100.0}  # from black to white; 1 in the other color spaces
 
 
@@ -129,10 +131,12 @@ class GaussianMixtureState(State):
         return f"iteration {self.n_iter} · log-likelihood {float(self.log_likelihood):.4f} per pixel"
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
-        """The components over the colors, their weights, and how unsure each pixel is."""
-        unsure = torch.special.entr(self.resp).sum(0) / math.log(2)
+        """The components over the colors, their responsibilities and weights, and how unsure each pixel is."""
+        resp = self.resp
+        unsure = torch.special.entr(resp).sum(0) / math.log(2)
         return (
             _histogram(self) if len(self.samples.center) == 1 else _scatter(self, image),
+            _claims(self.weights, resp),
             Bars(title="Weights", values=self.weights, y_label="π"),
             Picture(title="Uncertainty (bits)", values=unsure, low=0.0, high=max(math.log2(len(self.weights)), 1.0)),
         )
@@ -330,6 +334,16 @@ def _histogram(state: GaussianMixtureState, n_bins: int = 128) -> Histogram:
     density = (rows @ monomials((edges[None, 1:] + edges[None, :-1]) / 2)).exp() * width * samples.counts.sum()
     curves = {str(k): curve for k, curve in enumerate(density)} | {"mixture": density.sum(0)}
     return Histogram(title="Components", edges=edges + center, counts=counts, curves=curves)
+
+
+def _claims(weights: Tensor, resp: Tensor) -> Pictures:
+    """How far each component claims each pixel; of many components, the heaviest, in the order of the labels."""
+    n, every = min(len(weights), _SHOWN), -(-max(resp.shape[1:]) // _SIDE)
+    shown = weights.argsort(descending=True, stable=True)[:n].sort().values
+    values = torch.nn.functional.avg_pool2d(resp[shown], every, ceil_mode=True)
+    some = f": {n} of {len(weights)}" if n < len(weights) else ""
+    names = [str(k) for k in shown.tolist()]
+    return Pictures(title=f"Responsibilities{some} (white: 1)", values=values, names=names, low=0.0, high=1.0)
 
 
 def _scatter(state: GaussianMixtureState, image: Tensor, n_points: int = 2000) -> Scatter:

@@ -31,7 +31,7 @@ from seglab.kernels.gmm import (
     sufficient_statistics,
 )
 from seglab.methods import ComponentCurve, GaussianMixture, GaussianMixtureState, KMeans, select_components
-from seglab.panels import Bars, Histogram, Picture, Scatter
+from seglab.panels import Bars, Histogram, Picture, Pictures, Scatter
 from seglab.segmenter import Status
 
 TYPES = ("full", "tied", "diag", "spherical")
@@ -462,11 +462,24 @@ def test_finds_the_areas_of_a_scene():
     assert state.log_likelihood > GaussianMixture(n_components=1).segment(scene.image).state.log_likelihood
 
 
+def by_bayes(image: Tensor, state: GaussianMixtureState) -> Tensor:
+    """The responsibilities (K, H, W) of a mixture of a picture's own values, by SciPy's densities."""
+    x = image.flatten(1).T.double().numpy()
+    parts = zip(*(part.numpy() for part in state.mixture), strict=True)
+    joint = np.stack([w * multivariate_normal(m, c).pdf(x) for w, m, c in parts])
+    return torch.from_numpy(joint / joint.sum(0)).reshape(-1, *image.shape[1:]).float()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shows_the_components_over_the_colors(channels):
     image = noisy(channels=channels)
     state = GaussianMixture(n_components=3, color_space="gray" if channels == 1 else "rgb").segment(image).state
-    first, bars, unsure = state.panels(image)
+    first, claims, bars, unsure = state.panels(image)
+    assert isinstance(claims, Pictures)
+    torch.testing.assert_close(claims.values, by_bayes(image, state))
+    assert claims.names == list("012")
+    assert torch.equal(claims.values.argmax(0), state.labels)  # a picture's name is its label
+    assert (claims.low, claims.high) == (0, 1)
     assert isinstance(bars, Bars)
     assert isinstance(unsure, Picture)
     assert torch.equal(bars.values, state.weights)
@@ -486,6 +499,38 @@ def test_shows_the_components_over_the_colors(channels):
     torch.testing.assert_close(sum(first.curves[k] for k in "012"), first.curves["mixture"])
     inside = float(first.curves["mixture"].sum())  # the rest lies beyond the darkest and the lightest pixel
     assert 0.95 * 600 < inside < 600
+
+
+@pytest.mark.parametrize(
+    ("k", "title"), [(12, "Responsibilities (white: 1)"), (14, "Responsibilities: 12 of 14 (white: 1)")]
+)
+def test_shows_the_responsibilities_of_the_heaviest_where_they_always_stand(k, title):
+    image, mixture = noisy(), random_mixture(k, 3)
+    state = GaussianMixture(n_components=k, color_space="rgb", max_iter=0, **mixture._asdict()).init(image)
+    claims = state.panels(image)[1]
+    heaviest = sorted(sorted(range(k), key=lambda i: -float(mixture.weights[i]))[:12])
+    assert claims.title == title
+    assert claims.names == [str(i) for i in heaviest]
+    torch.testing.assert_close(claims.values, by_bayes(image, state)[heaviest])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_shows_the_mean_responsibilities_of_blocks_of_a_large_picture(turned):
+    image = noisy(10, 500)
+    image = image.mT.contiguous() if turned else image
+    state = GaussianMixture(n_components=3, color_space="rgb", max_iter=2).segment(image).state
+    shown = state.panels(image)[1].values
+    shown = shown.mT if turned else shown
+    resp = by_bayes(image, state)
+    resp = resp.mT if turned else resp
+    assert shown.shape == (
+        3,
+        4,
+        167,
+    )  # 500 pixels are more than twice 200: blocks of 3 × 3, with what is left at the end
+    for row, col in ((0, 0), (1, 80), (3, 166)):
+        block = resp[:, 3 * row : 3 * row + 3, 3 * col : 3 * col + 3]
+        torch.testing.assert_close(shown[:, row, col], block.mean((1, 2)))
 
 
 def test_a_large_picture_shows_some_of_its_pixels():
@@ -534,3 +579,13 @@ def test_both_steps_on_a_gpu():
     torch.testing.assert_close(statistics.cpu(), e_step(samples, mixture)[1])
     fitted = m_step(there, statistics, "full", 1e-6)
     assert fitted.means.device.type == log_likelihood.device.type == "cuda"
+
+
+@pytest.mark.gpu
+def test_shows_the_same_on_a_gpu():
+    image = noisy()
+    mixture = random_mixture(14, 3)
+    method = GaussianMixture(n_components=14, color_space="rgb", max_iter=0, **mixture._asdict())
+    here, there = (method.init(x).panels(x)[1] for x in (image, image.cuda()))
+    assert there.names == here.names
+    torch.testing.assert_close(there.values.cpu(), here.values)
