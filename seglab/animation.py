@@ -341,11 +341,11 @@ def _break(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def _same_size(frames: list[Image.Image]) -> list[Image.Image]:
-    """Captions may differ in their number of lines: pad below."""
-    height = max(f.height for f in frames)
+    """Captions may differ in their number of lines, and states in whether they have panels: pad below and beside."""
+    size = max(f.width for f in frames), max(f.height for f in frames)
     padded = []
     for f in frames:
-        sheet = Image.new("RGB", (f.width, height), "white")
+        sheet = Image.new("RGB", size, "white")
         sheet.paste(f)
         padded.append(sheet)
     return padded

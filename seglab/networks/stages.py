@@ -107,7 +107,7 @@ class DetectionState(State):
         return seen[gone[:-1]]
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
-        """The map of the current stage, or its boxes over the picture; in stage 4 also where boxes are suppressed."""
+        """The stage's map, and its boxes over the picture; in stage 4 the map says where boxes are suppressed."""
         if self.features is None:
             return ()
         if self.logits is None:
@@ -119,10 +119,10 @@ class DetectionState(State):
             return (first,)
         n = min(len(self.boxes), _SHOWN)
         boxes = Lines(title=f"{n} of {len(self.boxes)} boxes", lines=box_lines(self.boxes[:n]))
-        if self.n_iter != 4:
-            return first, boxes
-        title = f"{len(self.suppressed)} boxes are suppressed: how many over each pixel"
-        return first, boxes, Picture(title=title, values=_cover(self.suppressed, self.height, self.width))
+        if self.n_iter == 4:
+            over = _cover(self.suppressed, self.height, self.width)
+            first = Picture(title=f"{len(self.suppressed)} suppressed boxes, over each pixel", values=over)
+        return first, boxes
 
     def describe(self) -> str:
         """The stage's name, and how many boxes there are."""

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from seglab.animation import Frames
+from seglab.animation import Frames, save_apng, save_gif
 from seglab.networks.detection import box_iou
 from seglab.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from seglab.networks.stages import DetectionStages, box_lines
@@ -47,11 +52,18 @@ def test_a_player_draws_every_stage() -> None:
     trace = stages().trace(torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0)))
     frames = Frames(trace, 200)
     counts = [len(frames.panels(i)) for i in range(len(trace))]
-    assert counts == [0, 1, 1, 1, 2, 1, 1, 1]  # boxes are lines over the picture, no panel beside it
+    assert counts == [0, 1, 1, 1, 1, 1, 1, 1]  # boxes are lines over the picture, no panel beside it
     assert [frames.lines(i) is not None for i in (2, 3, 7)] == [False, True, True]
     lines = trace[3].panels(trace.image)[1]
     assert isinstance(lines, Lines)
     assert len(lines.lines) == 60
+
+
+def test_where_a_state_has_no_panels_the_animation_is_white(tmp_path: Path) -> None:
+    trace = stages().trace(torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0)))
+    for data in (save_apng(trace), save_gif(trace, tmp_path / "steps.gif").read_bytes()):
+        first = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        assert first[:, first.shape[1] // 2 + 1 :].min() > 240
 
 
 def test_what_is_suppressed_overlaps_a_surer_box_that_is_kept() -> None:
@@ -67,7 +79,7 @@ def test_what_is_suppressed_overlaps_a_surer_box_that_is_kept() -> None:
         surer = proposals.boxes[[k for k in proposals.kept.tolist() if k < i]]
         assert box_iou(proposals.boxes[i : i + 1], surer).max() > MaskRCNNSettings().proposal_nms
     assert [len(s.suppressed) for s in states[:4]] == [0] * 4
-    values = state.panels(image)[2].values  # type: ignore[attr-defined]
+    values = state.panels(image)[0].values  # type: ignore[attr-defined]
     for row, col in ((10, 20), (40, 5), (0, 63)):
         over = [t <= row + 0.5 < b and left <= col + 0.5 < r for t, left, b, r in state.suppressed.tolist()]
         assert values[row, col] == sum(over)
