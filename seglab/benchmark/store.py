@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from seglab.benchmark.scores import SettingScore
 from seglab.segmenter import Segmenter
 
 __all__ = ["Store", "key"]
+
+STALE = 24 * 60 * 60  # seconds; another run, maybe of another computer, writes a file in less
 
 
 def key(method: Segmenter, connected: bool = False, of: str = "") -> str:
@@ -36,9 +40,16 @@ class Store:
     """The scores of one data set in a folder: ``FOLDER/DATASET/METHOD/ID.json``.
 
     A file holds a picture's scores at every setting that was ever run, so that a longer sweep computes what is new.
+    What killed runs left half written is removed a day later, when a store is opened.
     """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        for part in self.folder.glob("*/*/.*.part"):
+            with suppress(OSError):  # removed by another run meanwhile, or not ours to remove
+                if time.time() - part.stat().st_mtime > STALE:
+                    part.unlink()
 
     def path(self, dataset: str, method: str, id: str) -> Path:
         """Where a picture's scores lie."""
@@ -93,5 +104,18 @@ def _replace(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+        _sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Write a folder's names to the disk, which renaming alone does not."""
+    if os.name != "posix":  # a folder cannot be opened elsewhere
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks know no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

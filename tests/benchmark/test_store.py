@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,39 @@ def test_half_written_files_of_a_killed_process_are_not_looked_at(store: Store, 
     assert store.read(path) == {key(METHOD): some()}
     store.add(path, {key(METHOD): (METHOD, some(3.0))})
     assert store.read(path) == {key(METHOD): some(3.0)}
+
+
+def test_what_a_killed_run_left_is_removed_a_day_later(store: Store, path: Path) -> None:
+    old, new, mine = (path.parent / name for name in (".b.json.1.part", ".b.json.2.part", "mine.part"))
+    for part, hours in ((old, 25), (new, 23), (mine, 25)):
+        part.write_text("{")
+        os.utime(part, 2 * (time.time() - 3600 * hours,))
+    Store(store.folder)
+    assert set(path.parent.iterdir()) == {path, new, mine}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders cannot be opened")
+@pytest.mark.parametrize("network", [False, True])
+def test_the_new_name_is_on_the_disk_too(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
+    done, replace = [], os.replace
+
+    def fsync(descriptor: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        done.append("folder" if folder else "file")
+        if folder and network:
+            raise OSError("invalid argument")
+
+    def renamed(*paths: Path) -> None:
+        done.append("name")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", renamed)
+    store.add(path, {"x": (METHOD, some())})
+    assert done == ["file", "name", "folder"]
+    assert set(store.read(path)) == {key(METHOD), "x"}
 
 
 def test_label_maps(store: Store, path: Path) -> None:
