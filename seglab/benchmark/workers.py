@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import joblib
@@ -52,23 +59,43 @@ def in_any_order(
     Raises
     ------
     WorkerError
-        A process of this computer was killed; there is no scheduler, no worker, or one with another version of seglab.
+        A process of this computer was killed; there is no scheduler, or it ended half way; there is no worker, or one
+        with another version of seglab.
 
     Notes
     -----
     joblib has a backend for Dask too, but waits forever for a task that no worker survives, so that this is Dask's own
-    client.
+    client. Processes of this computer end with the one that started them, even when that is killed; on Windows, where
+    a process is not told so, they may stay.
     """
     if scheduler is not None:
         yield from _on_cluster(function, tasks, scheduler, lost)
         return
     try:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-        yield from parallel(joblib.delayed(function)(task) for task in tasks)
+        parallel = joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+        yield from parallel(joblib.delayed(_here)(function, task, os.getpid()) for task in tasks)
     except TerminatedWorkerError as error:
         raise WorkerError(
             "a worker process was killed, most likely because the memory was full. Start again with fewer --jobs"
         ) from error
+
+
+def _here(function: Callable[[T], R], task: T, parent: int) -> R:
+    """A task in a process of this computer, be it the parent itself."""
+    if os.getpid() != parent:
+        _end_with(parent)
+    return function(task)
+
+
+@functools.cache  # one thread for each process
+def _end_with(parent: int) -> None:
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:  # an orphan is given another parent; not on Windows
+        time.sleep(1)
+    os._exit(1)
 
 
 def _on_cluster(
@@ -84,15 +111,31 @@ def _on_cluster(
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise WorkerError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-    with client:
+    with _quiet(), client:
         _check_workers(client, scheduler)
         task_of = {client.submit(function, task, pure=False): task for task in tasks}
         for future in as_completed(list(task_of), loop=client.loop):
             task = task_of.pop(future)
-            if future.status == "finished":
-                yield future.result()
-            else:
+            if future.status == "error":  # no worker survived it
                 yield lost(task, f"given up: {future.exception()}")
+                continue
+            try:
+                result = future.result()
+            except (CancelledError, OSError) as error:  # the connection is lost, and all futures with it
+                raise WorkerError(f"the scheduler at {scheduler} is gone: start it and its workers again") from error
+            yield result
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No traceback of a client that is closed while it looks for its scheduler."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _check_workers(client: Any, scheduler: str) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -261,6 +262,48 @@ def test_a_killed_run_goes_on_where_it_was(mine: Path, tmp_path: Path, carried_o
     again = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
     assert carried_out == [("c", 2), ("d", 2)]
     assert all((folder / name).stat().st_mtime_ns == written[name] for name in ("a.json", "b.json"))
+    assert rows(again) == rows(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "new"))
+
+
+ORPHANS = """
+import os, signal, sys
+import psutil
+from seglab.benchmark import runner
+from seglab.cli import main
+
+def killed(*what):
+    keep(*what)
+    print(*(child.pid for child in psutil.Process().children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+keep, runner._keep = runner._keep, killed
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")
+def test_the_workers_of_a_killed_run_end_too(mine: Path, tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+
+    def lives(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    words = [sys.executable, "-c", ORPHANS, *command(mine, tmp_path / "out", "--jobs", "2")]
+    with (tmp_path / "children").open("w") as file:  # a pipe would wait for the workers, who have it too
+        killed = subprocess.run(words, stdout=file, stderr=subprocess.DEVNULL, timeout=200)
+    assert killed.returncode == -signal.SIGKILL
+    children = [int(pid) for pid in (tmp_path / "children").read_text().split()]
+    assert len(children) >= 2
+    end = time.monotonic() + 30
+    while (left := [pid for pid in children if lives(pid)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+    again = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
     assert rows(again) == rows(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "new"))
 
 
