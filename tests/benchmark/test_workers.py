@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import seglab
-from seglab.benchmark import Results, WorkerError, run, workers
+from seglab.benchmark import Results, WorkerError, run, runner, workers
 from seglab.benchmark.workers import in_any_order
 from seglab.cli import main
 
@@ -81,11 +81,23 @@ def carry_out(task):
 
 runner.carry_out = carry_out
 """
+SLOW = """
+import time
+from seglab.benchmark import runner
+
+real = runner.carry_out
+
+def carry_out(task):
+    time.sleep(2)
+    return real(task)
+
+runner.carry_out = carry_out
+"""
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Start a scheduler and its workers, each a process of its own; a number is after how many pictures one dies."""
+    """Start a scheduler and its workers, each a process of its own, that carries out a script first."""
     pytest.importorskip("distributed")
     file, processes = tmp_path / "scheduler.json", []
     environment = {**os.environ, "PYTHONPATH": str(Path(seglab.__file__).parents[1])}
@@ -95,12 +107,12 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., str]]:
         command = [sys.executable, "-m", *words, "--scheduler-file", str(file)]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path))
 
-    def start(*lives: int | None) -> str:
+    def start(*scripts: str) -> str:
         process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         wait_for(file.exists)
-        for after in lives:
-            preload = tmp_path / f"dies{len(processes)}.py"
-            preload.write_text("" if after is None else DIES.format(after=after))
+        for script in scripts:
+            preload = tmp_path / f"first{len(processes)}.py"
+            preload.write_text(script)
             options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", str(preload))
             process("distributed.cli.dask_worker", *options)
         return str(json.loads(file.read_text())["address"])
@@ -122,7 +134,7 @@ def wait_for(happened: Callable[[], bool], seconds: float = 200) -> None:
 @pytest.mark.timeout(600)  # starting processes takes its time
 def test_a_worker_of_two_is_killed_half_way(mine: Path, tmp_path: Path, cluster: Callable[..., str]) -> None:
     """Its pictures are done by the other one, and the table is that of this computer alone."""
-    address = cluster(1, None)
+    address = cluster(DIES.format(after=1), "")
     wait_for_workers(address, 2)
     found = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "there", scheduler=address)
     assert found.failures == []
@@ -135,7 +147,7 @@ def test_a_worker_of_two_is_killed_half_way(mine: Path, tmp_path: Path, cluster:
 def test_a_picture_that_no_worker_survives(
     mine: Path, tmp_path: Path, cluster: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = cluster(0, 0)
+    address = cluster(*2 * [DIES.format(after=0)])
     wait_for_workers(address, 2)
     found = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", scheduler=address, limit=1)
     ((what, why),) = found.failures
@@ -144,6 +156,39 @@ def test_a_picture_that_no_worker_survives(
     monkeypatch.setattr(workers, "PATIENCE", "3s")
     with pytest.raises(WorkerError, match=f"the scheduler at {address} has no worker"):
         run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out", scheduler=address, limit=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_scheduler_is_killed_half_way(
+    mine: Path,
+    tmp_path: Path,
+    cluster: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    """One line, on the first picture that is lost with it; the same command goes on here."""
+    from distributed import Client
+
+    address, keep = cluster(SLOW), runner._keep
+    wait_for_workers(address, 1)
+    with Client(address, set_as_default=False) as client:
+        scheduler = client.run_on_scheduler(os.getpid)
+
+    def kept(*what: Any) -> None:
+        keep(*what)
+        os.kill(scheduler, signal.SIGKILL)
+
+    monkeypatch.setattr(runner, "_keep", kept)
+    command = ["benchmark", "kmeans", "--dataset", str(mine), "--sweep", SWEEP, "--out", str(tmp_path / "out"), "-q"]
+    capfd.readouterr()
+    assert main([*command, "--scheduler", address]) == 1
+    said = f"seglab: the scheduler at {address} is gone: start it and its workers again"
+    assert capfd.readouterr().err == f"{said}; what is done lies in {tmp_path / 'out'}, and it goes on there\n"
+    monkeypatch.undo()
+    assert len(list((tmp_path / "out").rglob("*.json"))) == 1
+    found = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
+    assert table(found) == table(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "here"))
 
 
 def test_no_scheduler(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
