@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import seglab
-from seglab.benchmark import Results, WorkerError, run, runner, workers
+from seglab.benchmark import Results, WorkerError, run, workers
 from seglab.benchmark.workers import in_any_order
 from seglab.cli import main
 
@@ -81,18 +81,6 @@ def carry_out(task):
 
 runner.carry_out = carry_out
 """
-SLOW = """
-import time
-from seglab.benchmark import runner
-
-real = runner.carry_out
-
-def carry_out(task):
-    time.sleep(2)
-    return real(task)
-
-runner.carry_out = carry_out
-"""
 
 
 @pytest.fixture
@@ -108,7 +96,8 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., str]]:
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path))
 
     def start(*scripts: str) -> str:
-        process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        options: tuple[str, ...] = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        process("distributed.cli.dask_scheduler", *options, "--pid-file", str(tmp_path / "pid"))
         wait_for(file.exists)
         for script in scripts:
             preload = tmp_path / f"first{len(processes)}.py"
@@ -160,35 +149,14 @@ def test_a_picture_that_no_worker_survives(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_scheduler_is_killed_half_way(
-    mine: Path,
-    tmp_path: Path,
-    cluster: Callable[..., str],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
-) -> None:
-    """One line, on the first picture that is lost with it; the same command goes on here."""
-    from distributed import Client
-
-    address, keep = cluster(SLOW), runner._keep
+def test_the_scheduler_is_killed_half_way(tmp_path: Path, cluster: Callable[..., str]) -> None:
+    address = cluster("")
     wait_for_workers(address, 1)
-    with Client(address, set_as_default=False) as client:
-        scheduler = client.run_on_scheduler(os.getpid)
-
-    def kept(*what: Any) -> None:
-        keep(*what)
-        os.kill(scheduler, signal.SIGKILL)
-
-    monkeypatch.setattr(runner, "_keep", kept)
-    command = ["benchmark", "kmeans", "--dataset", str(mine), "--sweep", SWEEP, "--out", str(tmp_path / "out"), "-q"]
-    capfd.readouterr()
-    assert main([*command, "--scheduler", address]) == 1
-    said = f"seglab: the scheduler at {address} is gone: start it and its workers again"
-    assert capfd.readouterr().err == f"{said}; what is done lies in {tmp_path / 'out'}, and it goes on there\n"
-    monkeypatch.undo()
-    assert len(list((tmp_path / "out").rglob("*.json"))) == 1
-    found = run("kmeans", mine, sweep=SWEEP, out=tmp_path / "out")
-    assert table(found) == table(run("kmeans", mine, sweep=SWEEP, out=tmp_path / "here"))
+    naps = in_any_order(time.sleep, [0.0, 300.0, 300.0], scheduler=address, lost=lambda nap, error: None)
+    next(naps)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    with pytest.raises(WorkerError, match=f"the scheduler at {address} is gone: start it and its workers again"):
+        next(naps)
 
 
 def test_no_scheduler(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
