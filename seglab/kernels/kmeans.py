@@ -134,21 +134,26 @@ class Lloyd:
         n = _compiled(_spend_loop)(*(array.numpy() for array in arrays), self._found)
         if n == 0:
             return True
-        counts = torch.ones(0, dtype=torch.int64) if self._points.counts is None else self._points.counts
-        if _is_narrow(self._points) and 4 * n < len(self.nearest):  # few: one pass over them all
-            factors = _factors(self._points, self.centers).to(self._slack.dtype)
-            known = (self._points.x, counts, self.nearest, self._slack, self._sums)
-            changed = _compiled(_look_loop)(self._found[:n], factors.numpy(), *(array.numpy() for array in known))
-            self.smallest = float(self._sums[:, -1].amin())
-            return changed == 0
         places = torch.from_numpy(self._found[:n])
-        points = self._points if n == len(self.nearest) else self._points.at(places)
-        nearest, slack = _assign_with_slack(points, self.centers)
+        nearest, slack = self._look(places)
+        counts = torch.ones(0, dtype=torch.int64) if self._points.counts is None else self._points.counts
         found = (places, nearest, slack, self.nearest, self._slack, self._points.x, counts, self._sums)
         if _compiled(_take_loop)(*(array.numpy() for array in found)) == 0:
             return True
         self.smallest = float(self._sums[:, -1].amin())
         return False
+
+    def _look(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """`_assign_with_slack` for the points at these places (P,)."""
+        if len(places) == len(self.nearest):
+            return _assign_with_slack(self._points, self.centers)
+        if not _is_narrow(self._points) or 4 * len(places) > len(self.nearest):
+            return _assign_with_slack(self._points.at(places), self.centers)
+        factors = _factors(self._points, self.centers).to(self._slack.dtype)
+        nearest, slack = torch.empty_like(places), self._slack.new_empty(len(places))
+        arrays = (places, factors, self._points.x, nearest, slack)
+        _compiled(_look_loop)(*(array.numpy() for array in arrays))
+        return nearest, slack
 
 
 def _factors(points: Columns, centers: Tensor) -> Tensor:
@@ -313,22 +318,13 @@ def _spend_loop(
     return n
 
 
-def _look_loop(
-    places: np.ndarray,
-    factors: np.ndarray,
-    x: np.ndarray,
-    counts: np.ndarray,
-    nearest: np.ndarray,
-    slack: np.ndarray,
-    sums: np.ndarray,
-) -> int:
-    """`_assign_with_slack` and `_take_loop` for few points, one after the other; distances are rounded alike."""
-    last, changed = len(x) - 1, 0
-    zero, inf = x.dtype.type(0), x.dtype.type(np.inf)
+def _look_loop(places: np.ndarray, factors: np.ndarray, x: np.ndarray, nearest: np.ndarray, slack: np.ndarray) -> None:
+    """`_assign_with_slack` for few points, one after the other; distances are rounded as in `_two_lowest_loop`."""
+    last, zero, inf = len(x) - 1, x.dtype.type(0), x.dtype.type(np.inf)
     safety = 4 * np.sqrt(np.finfo(x.dtype).eps)
     reach = np.sqrt(factors[:, last].max())
-    for i in places:
-        length, lowest, second, nearer = zero, inf, inf, 0
+    for n in range(len(places)):
+        i, length, lowest, second, nearest[n] = places[n], zero, inf, inf, 0
         for d in range(last):
             length += x[d, i] * x[d, i]
         for k in range(len(factors)):
@@ -336,21 +332,11 @@ def _look_loop(
             for d in range(last):
                 value += factors[k, d] * x[d, i]
             if value < lowest:
-                lowest, second, nearer = value, lowest, k
+                lowest, second, nearest[n] = value, lowest, k
             elif value < second:
                 second = value
         gap = np.sqrt(max(second + length, zero)) - np.sqrt(max(lowest + length, zero))
-        slack[i] = gap - safety * (np.sqrt(length) + reach)
-        old = nearest[i]
-        if nearer == old:
-            continue
-        weight = np.float64(counts[i]) if len(counts) else 1.0
-        for d in range(len(x)):
-            sums[nearer, d] += weight * x[d, i]
-            sums[old, d] -= weight * x[d, i]
-        nearest[i] = nearer
-        changed += 1
-    return changed
+        slack[n] = gap - safety * (np.sqrt(length) + reach)
 
 
 def _take_loop(
