@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seglab._batch import UsageError
-from seglab._cli_evaluate import add_table_options, check_outputs, report, save, write_table
+from seglab._cli_evaluate import add_table_options, check_outputs, report, write_table
 
 __all__ = ["add_benchmark"]
 
@@ -34,7 +34,8 @@ examples:
   seglab benchmark felzenszwalb --sweep scale --values 9 --choose-on val --published --jobs 2
   seglab benchmark kmeans --dataset mine/ -p color_space=rgb
 
-exit status: 0 done, 1 a picture failed or the data set is not there, 2 the command is wrong, 130 stopped
+exit status: 0 done, 1 a picture failed, a file could not be written or the data set is not there, 2 the command is
+  wrong, 130 stopped
 """
 
 
@@ -72,7 +73,7 @@ def _benchmark(args: argparse.Namespace) -> int:
     from seglab.cli import _device
     from seglab.datasets import DatasetError
 
-    check_outputs(args.output)
+    check_outputs(args.output, args.pictures, {"--out": args.out})
     for name in ("limit", "choose_limit", "every", "values"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} is a whole number from 1; got {getattr(args, name)}")
@@ -92,11 +93,12 @@ def _benchmark(args: argparse.Namespace) -> int:
         return 1
     except ValueError as error:
         raise UsageError(str(error)) from error
+    failures = list(found.failures)
     if any(each.scores for each in found.runs):
-        write_table(found.table(args.published), args.format, [] if found.interrupted else args.output)
-        if args.pictures and not found.interrupted:
-            save(args.pictures, rows_to_csv(found.per_picture()))
-    status = report(found.failures)
+        keep = not found.interrupted
+        more = {args.pictures: rows_to_csv(found.per_picture())} if args.pictures and keep else {}
+        failures += write_table(found.table(args.published), args.format, args.output if keep else [], more)
+    status = report(failures)
     if found.interrupted:
         print(f"seglab: stopped; what is done lies in {args.out}, and the same command goes on there", file=sys.stderr)
     return 130 if found.interrupted else status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from seglab._batch import UsageError
 if TYPE_CHECKING:
     from seglab.benchmark import Table
 
-__all__ = ["add_evaluate", "add_table_options", "write_table"]
+__all__ = ["add_evaluate", "add_table_options", "check_outputs", "report", "write_table"]
 
 FORMATS = ("text", "csv", "markdown", "latex", "json")
 SUFFIXES = {".txt": "text", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".json": "json"}
@@ -38,7 +39,8 @@ examples:
   seglab evaluate segs/ -o table.tex -o table.csv --pictures pictures.csv --official eval/
   seglab evaluate labels/ --dataset mine/             mine/images/NAME.jpg with mine/truth/NAME.png or .mat
 
-exit status: 0 done, 1 a picture failed or the data set is not there, 2 the command or the files are wrong, 130 stopped
+exit status: 0 done, 1 a picture failed, a file could not be written or the data set is not there, 2 the command or the
+  files are wrong, 130 stopped
 """
 
 
@@ -62,7 +64,14 @@ def add_evaluate(commands: Any, formatter: Any) -> None:
 
 
 def _thresholds(text: str) -> int | list[float]:
-    return [float(value) for value in text.split(",")] if "," in text or "." in text else int(text)
+    """How many, or at which; refused here, for the work is long."""
+    try:
+        heights = [float(value) for value in text.split(",")]
+        if all(map(math.isfinite, heights)):
+            return heights if "," in text or "." in text else int(text)
+    except ValueError:
+        pass
+    raise UsageError(f"--thresholds {text}: give how many, such as 99, or finite heights, such as 0.1,0.25,0.5")
 
 
 def add_table_options(p: argparse.ArgumentParser) -> None:
@@ -74,18 +83,44 @@ def add_table_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
-def check_outputs(outputs: list[Path]) -> None:
-    """Refuse files of another suffix, before any work."""
-    for path in outputs:
+def check_outputs(tables: list[Path], pictures: Path | None, folders: dict[str, Path | None]) -> None:
+    """Refuse what could not be written, before any work: ``folders`` are those of the options in its keys."""
+    files = [("-o", path) for path in tables] + ([] if pictures is None else [("--pictures", pictures)])
+    for path in tables:
         if path.suffix not in SUFFIXES:
             raise UsageError(f"{path}: a table is written as {', '.join(SUFFIXES)}")
+    for i, (option, path) in enumerate(files):
+        if path in [other for _, other in files[:i]]:
+            raise UsageError(f"{option} {path} would be written twice: name another file")
+        if path.is_dir():
+            raise UsageError(f"{option} {path} is a folder: name a file in it, such as {path / 'scores.csv'}")
+        _check_folder(f"{option} {path}", path.parent)
+    for option, folder in folders.items():
+        if folder is not None:
+            _check_folder(f"{option} {folder}", folder)
 
 
-def write_table(table: Table, format: str, outputs: list[Path]) -> None:
-    """Print the table, and write it where that is wanted."""
-    print(table.to(format))
-    for path in outputs:
-        save(path, table.to(SUFFIXES[path.suffix]) + "\n")
+def _check_folder(said: str, folder: Path) -> None:
+    """The folder can be written to, or be made."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise UsageError(f"{said}: {there} is a file where a folder is needed: name another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{said}: the folder {there} cannot be written to: name another place")
+
+
+def write_table(table: Table, format: str, outputs: list[Path], more: dict[Path, str]) -> list[tuple[str, str]]:
+    """Print the table, and write it where that is wanted, and more; (file, why) for each that could not be written."""
+    try:
+        print(table.to(format))
+    finally:  # nobody may read what is printed: what was computed is kept all the same
+        failures = []
+        for path, text in [*((path, table.to(SUFFIXES[path.suffix]) + "\n") for path in outputs), *more.items()]:
+            try:
+                save(path, text)
+            except OSError as error:
+                failures.append((str(path), f"not written: {error.strerror or error}"))
+    return failures
 
 
 def save(path: Path, text: str) -> None:
@@ -111,7 +146,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from seglab.benchmark.table import rows_to_csv
     from seglab.datasets import DatasetError
 
-    check_outputs(args.output)
+    check_outputs(args.output, args.pictures, {"--official": args.official})
     try:
         found = evaluate(
             args.results,
@@ -123,15 +158,13 @@ def _evaluate(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=not args.quiet,
         )
-    except (DatasetError, WorkerError) as error:
+    except (DatasetError, WorkerError, OSError) as error:
         print(f"seglab: {error}", file=sys.stderr)
         return 1
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if found.ids:
-        write_table(found.table(args.published), args.format, args.output)
-        if args.pictures:
-            save(args.pictures, rows_to_csv(found.per_picture()))
-        for name, text in found.official().items() if args.official else ():
-            save(args.official / name, text)
-    return report(found.failures)
+    if not found.ids:
+        return report(found.failures)
+    more = {args.pictures: rows_to_csv(found.per_picture())} if args.pictures else {}
+    more |= {args.official / name: text for name, text in found.official().items()} if args.official else {}
+    return report(found.failures + write_table(found.table(args.published), args.format, args.output, more))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from seglab.metrics.segments import segment_scores
 __all__ = ["Entry", "find_results", "read_label_maps"]
 
 SUFFIXES = (".mat", ".npy", ".npz", ".png", ".tif", ".tiff", ".bmp")
+# What a line of a refusal starts with, and how many there are.
+PROBLEMS = ("missing", "extra", "wrong size", "empty", "unreadable", "unclear", "mixed")
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def find_results(folder: Path, pictures: Sequence[Picture], kind: str = "auto") 
     ------
     ValueError
         Missing, extra, unreadable or wrong-sized files, files of different kinds or of one that cannot be told, or
-        other numbers of settings. The first ten are named, and how many more there are.
+        other numbers of settings. All of it is told at once: ten are named, some of each, and how many more there are.
     """
     if kind not in ("auto", *KINDS):
         raise ValueError(f"kind is one of auto, {', '.join(KINDS)}; got {kind!r}")
@@ -83,17 +87,20 @@ def find_results(folder: Path, pictures: Sequence[Picture], kind: str = "auto") 
         raise ValueError(f"{folder} has both files and subfolders: a subfolder is a setting, with all of its files")
     wanted = {picture.id for picture in pictures}
     problems = [line for name, files in groups for line in _mismatches(name, files, wanted)]
-    if problems:
-        raise ValueError(_listed(folder, problems))
-    paths = {picture.id: tuple(files[picture.id][0] for _, files in groups) for picture in pictures}
-    kind, counts = _checked(folder, [(shape_of(p), path) for p in pictures for path in paths[p.id]], kind)
-    entries = [Entry(picture, paths[picture.id], kind) for picture in pictures]
+    paths = {p.id: tuple(path for _, files in groups for path in files.get(p.id, ())) for p in pictures}
+    common, counts, wrong = _checked([(shape_of(p), path) for p in pictures for path in paths[p.id]], kind)
+    if problems or wrong:
+        raise ValueError(_listed(folder, problems + wrong))
+    found = next(name for name in KINDS if name in common)
+    entries = [Entry(picture, paths[picture.id], found) for picture in pictures]
     return entries, _settings(folder, [name for name, _ in groups] if subfolders else [], entries, counts)
 
 
-def _checked(folder: Path, files: Sequence[tuple[tuple[int, int], Path]], kind: str) -> tuple[str, dict[Path, int]]:
-    """The kind that all files are of, and how many label maps each holds; they are read, and fit the pictures."""
-    problems, counts, each = [], {}, {}
+def _checked(files: Sequence[tuple[tuple[int, int], Path]], kind: str) -> tuple[set[str], dict[Path, int], list[str]]:
+    """The kinds that all files are of, how many label maps each holds, and what is wrong with those that do not fit."""
+    problems: list[str] = []
+    counts: dict[Path, int] = {}
+    each: dict[Path, set[str]] = {}
     for shape, path in files:
         try:
             kinds = possible_kinds(path) if kind == "auto" else {kind}
@@ -109,9 +116,7 @@ def _checked(folder: Path, files: Sequence[tuple[tuple[int, int], Path]], kind: 
         most = max(sets, key=sets.count)
         few = [(path, kinds) for path, kinds in each.items() if not kinds & most]
         problems += [f"mixed: {path} holds {_named(kinds)} where others hold {_named(most)}" for path, kinds in few]
-    if problems:
-        raise ValueError(_listed(folder, problems))
-    return next(name for name in KINDS if name in common), counts
+    return common, counts, problems
 
 
 def _named(kinds: set[str]) -> str:
@@ -175,5 +180,13 @@ def _fits(path: Path, wanted: tuple[int, int], kinds: set[str]) -> tuple[set[str
 
 
 def _listed(folder: Path, problems: Sequence[str]) -> str:
-    more = [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
-    return "\n  ".join([f"{folder} does not fit the data set:", *problems[:10], *more])
+    """Some problems of each sort, so that many of one do not hide the others."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for i, line in enumerate(problems):
+        sort = next((name for name in PROBLEMS if line.startswith(f"{name}: ")), "other")
+        ranks.append((seen[sort], i))
+        seen[sort] += 1
+    named = [problems[i] for i in sorted(i for _, i in sorted(ranks)[:SHOWN])]
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    return "\n  ".join([f"{folder} does not fit the data set:", *named, *more])

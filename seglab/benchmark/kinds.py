@@ -29,13 +29,24 @@ PICTURES = (".png", ".tif", ".tiff", ".bmp")
 
 
 def read_label_maps(path: Path) -> list[Tensor]:
-    """The label maps in a file: one of a picture or an array (H, W), several of (n, H, W), .npz or a cell ``segs``."""
+    """The label maps in a file: one of a picture or an array (H, W), several of (n, H, W), .npz or a cell ``segs``.
+
+    Raises
+    ------
+    ValueError
+        There is none in it.
+    """
     suffix = path.suffix.lower()
-    if suffix == ".mat":
-        return read_segs(path)
     if suffix in PICTURES:
         return [as_labels(path)]
-    return [as_labels(labels) for array in _arrays(path) for labels in (array if array.ndim == 3 else [array])]
+    if suffix == ".mat":
+        maps = read_segs(path)
+    else:
+        maps = [as_labels(labels) for array in _arrays(path) for labels in (array if array.ndim == 3 else [array])]
+    if not maps:
+        where = "the cell segs of " if suffix == ".mat" else ""
+        raise ValueError(f"empty: {where}{path} holds no label map where at least one is wanted")
+    return maps
 
 
 def read_contours(path: Path) -> NDArray[np.float64]:

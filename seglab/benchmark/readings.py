@@ -4,8 +4,9 @@ A. Kanezaki. Unsupervised Image Segmentation by Backpropagation. IEEE Internatio
 Signal Processing (ICASSP) 2018, 1543-1547. doi:10.1109/ICASSP.2018.8462533
 
 The paper has one figure for each method and does not say how people count. The benchmark's table takes ``"any
-person"``; the others are to be seen beside it. What they give for two methods on BSDS500's 200 test pictures, at the
-paper's settings, is stored in ``readings.json``; with the data at hand, `write_readings` makes it anew.
+person"``; the others are to be seen beside it. ``readings.json`` has what they give for two methods on BSDS500's 200
+test pictures, at some of the paper's settings (k-means with windows of 1, 3 and 5, and not with all of its k); with the
+data at hand, `write_readings` makes it anew.
 """
 
 from __future__ import annotations

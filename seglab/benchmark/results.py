@@ -36,7 +36,7 @@ class Run:
     @cached_property
     def pooled(self) -> dict[str, Measured]:
         """Each measure over the data set; empty where no picture is complete."""
-        return pool(self.pictures, ordered=len(self._varied) == 1) if self.scores else {}
+        return pool(self.pictures, ordered=False) if self.scores else {}
 
     @property
     def seconds(self) -> float:

@@ -135,14 +135,25 @@ class Lloyd:
         if n == 0:
             return True
         places = torch.from_numpy(self._found[:n])
-        points = self._points if n == len(self.nearest) else self._points.at(places)
-        nearest, slack = _assign_with_slack(points, self.centers)
+        nearest, slack = self._look(places)
         counts = torch.ones(0, dtype=torch.int64) if self._points.counts is None else self._points.counts
         found = (places, nearest, slack, self.nearest, self._slack, self._points.x, counts, self._sums)
         if _compiled(_take_loop)(*(array.numpy() for array in found)) == 0:
             return True
         self.smallest = float(self._sums[:, -1].amin())
         return False
+
+    def _look(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """`_assign_with_slack` for the points at these places (P,)."""
+        if len(places) == len(self.nearest):
+            return _assign_with_slack(self._points, self.centers)
+        if not _is_narrow(self._points) or 4 * len(places) > len(self.nearest):
+            return _assign_with_slack(self._points.at(places), self.centers)
+        factors = _factors(self._points, self.centers).to(self._slack.dtype)
+        nearest, slack = torch.empty_like(places), self._slack.new_empty(len(places))
+        arrays = (places, factors, self._points.x, nearest, slack)
+        _compiled(_look_loop)(*(array.numpy() for array in arrays))
+        return nearest, slack
 
 
 def _factors(points: Columns, centers: Tensor) -> Tensor:
@@ -293,13 +304,39 @@ def _spend_loop(
         for j in range(len(moves)):
             other = max(other, moves[j]) if j != i else other
         spent[i] += other
-    n = 0
-    for i in range(len(slack)):
-        left = slack[i] - spent[nearest[i]]
-        slack[i] = left
-        found[n] = i
-        n += left <= 0  # without a branch, which would often be guessed wrong
+    n, block = 0, 64
+    for start in range(0, len(slack), block):
+        own, center = slack[start : start + block], nearest[start : start + block]
+        least = own[0]
+        for i in range(len(own)):
+            own[i] -= spent[center[i]]
+            least = min(least, own[i])
+        if least <= 0:
+            for i in range(len(own)):
+                found[n] = start + i
+                n += own[i] <= 0  # without a branch, which would often be guessed wrong
     return n
+
+
+def _look_loop(places: np.ndarray, factors: np.ndarray, x: np.ndarray, nearest: np.ndarray, slack: np.ndarray) -> None:
+    """`_assign_with_slack` for few points, one after the other; distances are rounded as in `_two_lowest_loop`."""
+    last, zero, inf = len(x) - 1, x.dtype.type(0), x.dtype.type(np.inf)
+    safety = 4 * np.sqrt(np.finfo(x.dtype).eps)
+    reach = np.sqrt(factors[:, last].max())
+    for n in range(len(places)):
+        i, length, lowest, second, nearest[n] = places[n], zero, inf, inf, 0
+        for d in range(last):
+            length += x[d, i] * x[d, i]
+        for k in range(len(factors)):
+            value = factors[k, last]
+            for d in range(last):
+                value += factors[k, d] * x[d, i]
+            if value < lowest:
+                lowest, second, nearest[n] = value, lowest, k
+            elif value < second:
+                second = value
+        gap = np.sqrt(max(second + length, zero)) - np.sqrt(max(lowest + length, zero))
+        slack[n] = gap - safety * (np.sqrt(length) + reach)
 
 
 def _take_loop(

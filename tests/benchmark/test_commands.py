@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from seglab import _cli_evaluate
 from seglab.cli import main
 
 BANDS = np.repeat(np.arange(4), 4)[None].repeat(6, 0)
@@ -167,3 +170,128 @@ def test_a_wrong_command(mine: Path, tmp_path: Path, capsys, more: list[str], me
     assert benchmark(mine, tmp_path / "out", *more) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# ---- what cannot be written -------------------------------------------------------------------------------------
+
+
+WRONG_FILES = [
+    ("{file}/t.csv", "{file} is a file where a folder is needed"),
+    ("{file}/deep/t.csv", "{file} is a file where a folder is needed"),
+    ("{folder}", "{folder} is a folder: name a file in it"),
+]
+
+
+def refused(
+    command: Callable[..., int], option: str, place: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The command ends with one line that names the option, and status 2."""
+    names = {"file": str(tmp_path / "notes"), "folder": str(tmp_path / "results.csv")}
+    (tmp_path / "notes").write_text("kept")
+    (tmp_path / "results.csv").mkdir()
+    assert command(option, place.format(**names)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"seglab: error: {option} {place.format(**names)}")
+    assert message.format(**names) in said.err
+    assert said.err.count("\n") == 1
+    assert (tmp_path / "notes").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "message"),
+    [
+        *(("-o", *each) for each in WRONG_FILES),
+        *(("--pictures", *each) for each in WRONG_FILES),
+        ("--official", "{file}", "{file} is a file where a folder is needed"),
+        ("--official", "{file}/eval", "{file} is a file where a folder is needed"),
+    ],
+)
+def test_evaluate_refuses_outputs_before_the_work(
+    mine: Path, labels: Path, tmp_path: Path, monkeypatch, capsys, option: str, place: str, message: str
+) -> None:
+    monkeypatch.setattr("seglab.benchmark.evaluate", lambda *a, **k: pytest.fail("the work began"))
+    refused(lambda *more: evaluate(mine, labels, *more), option, place, message, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "message"),
+    [
+        *(("-o", *each) for each in WRONG_FILES),
+        *(("--pictures", *each) for each in WRONG_FILES),
+        ("--out", "{file}", "{file} is a file where a folder is needed"),
+    ],
+)
+def test_benchmark_refuses_outputs_before_the_work(
+    mine: Path, tmp_path: Path, monkeypatch, capsys, option: str, place: str, message: str
+) -> None:
+    monkeypatch.setattr("seglab.benchmark.run", lambda *a, **k: pytest.fail("the work began"))
+    refused(lambda *more: benchmark(mine, tmp_path / "out", *more), option, place, message, tmp_path, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_the_right_to_write(mine: Path, labels: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Rights are asked for through `os.access`, for the tests may run as somebody who has them all."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert evaluate(mine, labels, "-o", str(tmp_path / "new/t.csv")) == 2
+    assert f"the folder {tmp_path} cannot be written to" in capsys.readouterr().err
+
+
+def test_two_outputs_in_one_file(mine: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert evaluate(mine, labels, "-o", str(tmp_path / "t.csv"), "--pictures", str(tmp_path / "t.csv")) == 2
+    assert f"--pictures {tmp_path / 't.csv'} would be written twice" in capsys.readouterr().err
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that has no room for t.csv."""
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).name == "t.csv":
+            raise OSError(errno.ENOSPC, "No space left on device", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(_cli_evaluate.os, "replace", refuse)
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("command", ["evaluate", "benchmark"])
+def test_what_cannot_be_written_is_printed(mine: Path, labels: Path, tmp_path: Path, capsys, command: str) -> None:
+    more = ["-o", str(tmp_path / "t.csv"), "-o", str(tmp_path / "t.md"), "--pictures", str(tmp_path / "p.csv")]
+    called = evaluate(mine, labels, *more) if command == "evaluate" else benchmark(mine, tmp_path / "out", *more)
+    assert called == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("method  SC ")
+    assert said.err == f"seglab: failed: {tmp_path / 't.csv'}: not written: No space left on device\n"
+    assert (tmp_path / "t.md").read_text().startswith("| method |")
+    assert [row["picture"] for row in rows(tmp_path / "p.csv")][:4] == list("abcd")
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_what_nobody_reads_is_written(mine: Path, labels: Path, tmp_path: Path, monkeypatch) -> None:
+    def closed(*words: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(_cli_evaluate, "print", closed, raising=False)
+    monkeypatch.setattr(os, "dup2", lambda *each: None)
+    monkeypatch.setattr("sys.stdout.fileno", lambda: 1, raising=False)
+    assert evaluate(mine, labels, "-o", str(tmp_path / "t.csv")) == 1
+    assert rows(tmp_path / "t.csv")[0]["method"] == "labels"
+
+
+@pytest.mark.parametrize("text", ["nan,0.2", "0.2,inf", "-inf,0.5", "nan", "inf", "0.2,", "many"])
+def test_thresholds_that_are_none(mine: Path, labels: Path, capsys: pytest.CaptureFixture, text: str) -> None:
+    assert evaluate(mine, labels, f"--thresholds={text}") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"seglab: error: --thresholds {text}: give how many, such as 99, or finite heights")
+    assert said.err.count("\n") == 1
+
+
+def test_an_unreadable_picture_of_the_data_set(mine: Path, labels: Path, capsys: pytest.CaptureFixture) -> None:
+    (mine / "images/b.png").write_bytes(b"")
+    assert evaluate(mine, labels) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("seglab: cannot identify image file")
+    assert "b.png" in said.err

@@ -132,6 +132,41 @@ def test_wrong_and_unreadable_files_are_named_at_once(mine: Path, folder: Write,
     assert all(f"{id}{suffix}" in line for id, line in zip("cd", lines[1:], strict=True))
 
 
+def test_missing_and_wrong_sized_files_are_told_together(mine: Path, folder: Write) -> None:
+    large = np.zeros((7, 16), np.uint8)
+    where = folder("labels", {"a.png": large, "b.png": labels(0), "b.npy": large, "x.png": labels(0)})
+    assert [line.strip() for line in refusal(where, mine).split("\n")[1:]] == [
+        "missing: c (in labels)",
+        "missing: d (in labels)",
+        "extra: x.png (in labels) belongs to no picture",
+        "extra: b.npy and b.png (in labels): which of them?",
+        f"wrong size: {where}/a.png is 7×16 where 6×16 is wanted",
+        f"wrong size: {where}/b.npy is 7×16 where 6×16 is wanted",
+    ]
+
+
+def test_many_of_a_sort_hide_no_other(mine: Path, folder: Write) -> None:
+    files = {f"x{i:02}.png": labels(0) for i in range(20)}
+    said = refusal(folder("labels", {**files, "a.png": np.zeros((7, 16)), "b.png": b""}), mine)
+    lines = [line.strip() for line in said.split("\n")[1:]]
+    starts = ["missing: "] * 2 + ["extra: "] * 6 + ["wrong size: ", "cannot identify image file"]
+    assert all(line.startswith(start) for line, start in zip(lines[:-1], starts, strict=True))
+    assert lines[-1] == "and 14 more"
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz", ".npy"])
+def test_files_without_a_label_map(mine: Path, folder: Write, tmp_path: Path, suffix: str) -> None:
+    for id in IDS:
+        maps = [labels(0)] if id != "c" else []
+        if suffix == ".mat":
+            save_mat(tmp_path / f"labels/{id}.mat", segs=cell(*maps))
+        else:
+            folder("labels", {id + suffix: np.array(maps, int).reshape(-1, 6, 16)})
+    cells = "the cell segs of " if suffix == ".mat" else ""
+    (line,) = refusal(tmp_path / "labels", mine).split("\n")[1:]
+    assert line.strip() == f"empty: {cells}{tmp_path}/labels/c{suffix} holds no label map where at least one is wanted"
+
+
 def test_a_contour_map_of_a_wrong_size(mine: Path, tmp_path: Path) -> None:
     for id in IDS:
         save_mat(tmp_path / f"ucm2/{id}.mat", ucm2=np.zeros((6, 16)))

@@ -131,6 +131,8 @@ def test_measured_rows_are_complete_and_say_how_they_were_made() -> None:
             least = name == "information"
             # no setting chosen elsewhere beats the best one, and none for all beats each picture's own
             assert (cell.chosen >= cell.ods - 1e-6) if least else (cell.chosen <= cell.ods + 1e-6)
+            if cell.at == cell.chosen_at:
+                assert cell.ods == cell.chosen
             if cell.ois is not None and name != "boundary":
                 assert (cell.ois <= cell.ods) if least else (cell.ois >= cell.ods)
     assert Table.from_json(table.to_json()) == table

@@ -316,8 +316,14 @@ def test_most_points_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     image = datasets.photo("coffee")[:, ::2, ::2]
     state = KMeans(n_clusters=8).init(image)
     looked: list[int] = []
-    plain = clusters._factors
-    monkeypatch.setattr(clusters, "_factors", lambda points, c: looked.append(points.x.shape[1]) or plain(points, c))
+    spend = clusters._compiled(clusters._spend_loop)
+
+    def counted(*arrays: object) -> int:
+        looked.append(spend(*arrays))
+        return looked[-1]
+
+    plain = clusters._compiled
+    monkeypatch.setattr(clusters, "_compiled", lambda loop: counted if loop is clusters._spend_loop else plain(loop))
     lloyd = Lloyd(state.columns, state.nearest, state.centers)
     while not lloyd.step():
         pass
