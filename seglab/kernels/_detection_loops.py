@@ -65,7 +65,6 @@ def read_inside(maps, image, rows, cols, out):  # type: ignore[no-untyped-def]
 
     Maps (N, H, W, C), image (R,), rows (R, size, H), cols (R, size, W), out (R, size, size, C).
     """
-    n_channels = maps.shape[3]
     line = np.empty(maps.shape[2:], maps.dtype)  # a row of bins, before its columns are weighed
     for box in range(len(out)):
         first, end = _reach(cols[box])
@@ -75,23 +74,19 @@ def read_inside(maps, image, rows, cols, out):  # type: ignore[no-untyped-def]
             for y in range(maps.shape[1]):
                 weight = rows[box, i, y]
                 if weight != 0:
-                    cells = maps[image[box], y, first:end].reshape(-1)
-                    for c in range(len(here)):
-                        here[c] += weight * cells[c]
+                    _add(here, weight, maps[image[box], y, first:end].reshape(-1))
             for j in range(len(out[box])):
                 value = out[box, i, j]
                 value[:] = 0
                 for x in range(first, end):
                     weight = cols[box, j, x]
                     if weight != 0:
-                        for c in range(n_channels):
-                            value[c] += weight * line[x, c]
+                        _add(value, weight, line[x])
 
 
 @_sums
 def spread_inside(grad, image, rows, cols, maps):  # type: ignore[no-untyped-def]
     """Add to the maps what `read_inside` took from them, times the gradient of what it read: its backward pass."""
-    n_channels = maps.shape[3]
     line = np.empty(maps.shape[2:], maps.dtype)
     for box in range(len(grad)):
         first, end = _reach(cols[box])
@@ -103,14 +98,17 @@ def spread_inside(grad, image, rows, cols, maps):  # type: ignore[no-untyped-def
                 for x in range(first, end):
                     weight = cols[box, j, x]
                     if weight != 0:
-                        for c in range(n_channels):
-                            line[x, c] += weight * value[c]
+                        _add(line[x], weight, value)
             for y in range(maps.shape[1]):
                 weight = rows[box, i, y]
                 if weight != 0:
-                    cells = maps[image[box], y, first:end].reshape(-1)
-                    for c in range(len(here)):
-                        cells[c] += weight * here[c]
+                    _add(maps[image[box], y, first:end].reshape(-1), weight, here)
+
+
+@_sums
+def _add(sums, weight, values):  # type: ignore[no-untyped-def]
+    for i in range(len(sums)):
+        sums[i] += weight * values[i]
 
 
 @_loop

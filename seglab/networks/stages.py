@@ -120,8 +120,9 @@ class DetectionState(State):
         n = min(len(self.boxes), _SHOWN)
         boxes = Lines(title=f"{n} of {len(self.boxes)} boxes", lines=box_lines(self.boxes[:n]))
         if self.n_iter == 4:
-            over = _cover(self.suppressed, self.height, self.width)
-            first = Picture(title=f"{len(self.suppressed)} suppressed boxes, over each pixel", values=over)
+            gone = self.suppressed
+            over = _cover(gone, self.height, self.width)
+            first = Picture(title=f"{len(gone)} suppressed boxes, over each pixel", values=over)
         return first, boxes
 
     def describe(self) -> str:
