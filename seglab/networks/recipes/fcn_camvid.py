@@ -1,4 +1,8 @@
-"""FCN-4s on SqueezeNet, fine-tuned on street scenes (CamVid, eleven classes, at half size)."""
+"""FCN-4s on SqueezeNet, fine-tuned on street scenes (CamVid, eleven classes).
+
+At full size, and six times as long in its last stage as at first: both were measured on the split `val`, and help.
+Classes are not weighted, and the first two stages stay frozen: in runs as short, the contrary was no better there.
+"""
 
 from __future__ import annotations
 
@@ -20,40 +24,39 @@ from seglab.networks.training import Training
 
 __all__ = ["half_size", "train"]
 
-_EPOCHS = {8: 8, 4: 4}
+_EPOCHS = {8: 10, 4: 24}
 
 
 def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
-    """Train, save and score at full size; see `seglab.networks.recipes`. A few minutes on one core."""
+    """Train, save and score at full size; see `seglab.networks.recipes`. About half an hour on one core."""
     pairs = {split: [(s.image, s.labels) for s in CamVid(split)] for split in ("train", "val", "test")}
-    half = {split: [half_size(image, labels) for image, labels in pairs[split]] for split in pairs}
     n_classes = len(CamVid.class_names)
     return train_finer_and_finer(
         "fcn_camvid",
         FCN(load_squeezenet().features, n_classes, stride=32).freeze(2),
         {stride: epochs or n for stride, n in _EPOCHS.items()},
         Training(batch_size=8, lr=3e-4, schedule="poly", seed=seed),
-        half["train"],
-        half["val"][::5],
-        [(small, labels) for (small, _), (_, labels) in zip(half["test"], pairs["test"], strict=True)],
+        pairs["train"],
+        pairs["val"][::10],
+        pairs["test"],
         out=out,
         device=device,
         augment=chain(
-            partial(random_scale, low=1.0, high=1.3),
-            partial(random_crop, size=(176, 224)),
+            partial(random_scale, low=0.9, high=1.3),
+            partial(random_crop, size=(224, 288)),
             random_flip,
             random_brightness,
         ),
         class_names=CamVid.class_names,
-        enlarge=2,
         save=(4,),
         about={
             "command": command_line("fcn_camvid", epochs=epochs, device=device, seed=seed),
-            "data": "CamVid: 367 scenes at half size to train; scores on 233 others (split test) at full size, 360×480",
+            "data": "CamVid: 367 scenes of 360×480 pixels to train, 233 others (split test) for the scores",
+            "reduced": 1,
             "backbone": "SqueezeNet v1.0; the weights of stages 0 and 1 are its own and are not in the file",
             "seed": seed,
             "unsupervised at half size, with an oracle": unsupervised(
-                half["test"],
+                [half_size(image, labels) for image, labels in pairs["test"]],
                 out / "fcn_camvid_unsupervised.json",
                 METHODS_FOR_SCENES,
                 partial(named_by_an_oracle, n_classes=n_classes),
