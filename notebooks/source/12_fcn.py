@@ -463,8 +463,8 @@ if street:
         print(f"{name:48} {iou:.3f}")
 
 # %% [markdown]
-# What held it back? That was asked on the 101 scenes of the third split, `val`: choices made on the test would spoil it.
-# The last stage (4s) anew, from the same 8s, one thing changed or two. One run each, so a hundredth is no difference.
+# What held it back? That was asked on the 101 scenes of the third split, `val`: choices made on the test would spoil
+# it. The last stage (4s) anew, from the same 8s, one thing changed or two. One run each: a hundredth is no difference.
 #
 # > **Predict first.** An earlier network saw halved pictures, four epochs long. Did it lack detail, time, weights for
 # > rare classes, or freedom in its frozen stages?
@@ -479,11 +479,11 @@ for split in ("train", "val", "test") if scenes else ():
     print(f"{split:6}", {drive: drives.count(drive) for drive in dict.fromkeys(drives)})
 
 # %% [markdown]
-# *Time, and detail.* It was hardly better on scenes that it had learned from: it had not overfitted, it had not finished.
-# More epochs help, full size helps, together most. Half the size alone is no bar (the truth itself survives it), but
-# what is two pixels wide is hard to *find*. Weights for rare classes gain a little early on and nothing later; a larger
-# step is worse. And the test is harder than `val`, for any network: all scenes of `val` are of a drive that the training
-# knows, most of the test's are of one that it has never seen.
+# *Time, and detail.* It was hardly better on scenes that it had learned from: it had not overfitted, it had not
+# finished. More epochs help, full size helps, together most; `seglab train fcn_camvid` does both. Half the size is no
+# bar in itself (the truth survives it), but what is two pixels wide is hard to *find*. Weights for rare classes gain a
+# little early on and nothing later; a larger step is worse. And the test is harder than `val`: all scenes of `val` are
+# of a drive that the training knows, most of the test's are of one that it has never seen.
 
 # %% [markdown]
 # ## Where it breaks
