@@ -36,7 +36,8 @@ from seglab.panels import Curve, Panel
 from seglab.params import param, parameters
 from seglab.segmenter import Segmenter, State, Status, Trace
 
-__all__ = ["Training", "TrainingState", "predict_labels"]
+__all__ = ["Precision", "Training", "TrainingState", "predict_labels"]
+Precision = Literal["float32", "bfloat16"]
 _NOT_SCORES = ("epoch", "loss", "held_out_loss", "lr")
 
 
@@ -162,7 +163,7 @@ class Training:
     weight_decay: float = param(0.0, low=0.0, high=0.1, valid="[0, inf)", help="how strongly weights are drawn to 0")
     schedule: Literal["constant", "cosine", "poly"] = param("constant", help="how the learning rate goes to 0, if so")
     patience: int | None = param(None, low=1, high=20, valid="[1, inf)", help="stop after as many epochs without gain")
-    precision: Literal["float32", "bfloat16"] = param("float32", help="of convolutions and matrix products")
+    precision: Precision = param("float32", help="of convolutions and matrix products")
     seed: int = 0
 
     def __post_init__(self) -> None:
