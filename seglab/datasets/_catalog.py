@@ -48,7 +48,7 @@ SOURCES: dict[str, Source] = {
     "nuclei": Source(
         name="nuclei",
         title="Data Science Bowl 2018 nuclei",
-        about="65 microscope pictures with 4,152 nuclei, a mask each (split here: 45 train, 20 test)",
+        about="65 microscope pictures with 4,152 nuclei, a mask each (split here: 36 train, 9 val, 20 test)",
         folder="nuclei",
         url="https://github.com/yuanqing811/DSB2018_stage1_test/archive/ee7c37eb666b7d697269149b6902f2ff3062dcd0.zip",
         inside="stage1_test",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from scipy.ndimage import label
 
 from seglab.datasets import Nuclei
 from seglab.networks.mask_rcnn import Detections
-from seglab.networks.recipes import mask_rcnn_nuclei, mask_rcnn_shapes
+from seglab.networks.recipes import _nuclei_baseline, mask_rcnn_nuclei, mask_rcnn_shapes
 from seglab.networks.weights import load_weights, weights_info
 
 
@@ -64,17 +66,37 @@ def test_small_pictures_are_padded() -> None:
         assert (image.shape, instances.shape) == ((1, 96, 96), (96, 96))
 
 
-def test_without_learning_finds_disks_and_cuts_those_that_touch() -> None:
-    image, _ = blobs()
-    whole = mask_rcnn_nuclei.without_learning(image)
+@pytest.mark.parametrize("name", _nuclei_baseline.FOREGROUNDS)
+def test_what_does_not_learn_finds_bright_disks(name) -> None:
+    image, truth = blobs()
+    image[:, truth > 8] -= 0.2  # four are dim
+    inside = _nuclei_baseline.FOREGROUNDS[name](image)
+    assert inside.shape == truth.shape
+    assert ((inside == (truth > 0)).double().mean()) > 0.98
+
+
+def test_disks_that_touch_are_cut() -> None:
+    _, truth = blobs()
+    inside = truth > 0
+    whole = _nuclei_baseline.separate(inside)
     assert whole.max() == 11
-    assert np.array_equal(whole.numpy() > 0, label(whole.numpy() > 0)[0] > 0)
-    cut = mask_rcnn_nuclei.without_learning(image, apart=0.5)
-    assert cut.max() == 12
-    scores = mask_rcnn_nuclei.evaluate_without_learning([Picture()], [Picture()])  # type: ignore[list-item]
+    assert np.array_equal(whole.numpy(), label(inside)[0])
+    assert _nuclei_baseline.separate(inside, apart=0.5).max() == 12
+    assert _nuclei_baseline.separate(inside, min_size=10_000).max() == 0
+
+
+def test_parameters_of_what_does_not_learn_are_chosen_in_training(monkeypatch) -> None:
+    """Two disks touch and must be cut, and the surer is the right one: the false spot is large, but not bright."""
+    monkeypatch.setattr(_nuclei_baseline, "FOREGROUNDS", {"Otsu": _nuclei_baseline.FOREGROUNDS["Otsu"]})
+    picture: Any = Picture()
+    scores = _nuclei_baseline.evaluate_without_learning([picture], [picture])["Otsu"]
     assert scores["apart"] > 0
+    assert scores["AP50"] == scores["Bowl, training"] == 1
+    picture.image[:, 110:190, 200:260] = 0.55
+    picture.instances[100:, 190:] = 0
+    scores = _nuclei_baseline.evaluate_without_learning([picture], [picture])["Otsu"]
+    assert scores["ranked by"] == "brightness"
     assert scores["AP50"] == 1
-    assert mask_rcnn_nuclei.without_learning(image, min_size=10_000).max() == 0
 
 
 def test_shapes_are_turned_with_their_instances() -> None:
@@ -157,4 +179,6 @@ def test_the_committed_weights_find_nuclei_better_than_what_does_not_learn(segla
     scores = mask_rcnn_nuclei.evaluate(model, Nuclei("test", seglab_data))
     for name, value in info["scores"].items():
         assert scores[name] == pytest.approx(value, abs=0.01)  # float16
-    assert scores["AP"] > info["without_learning"]["AP"] + 0.2
+    best = max(row["AP"] for row in info["without_learning"].values())
+    assert set(info["without_learning"]) == set(_nuclei_baseline.FOREGROUNDS)
+    assert scores["AP"] > best + 0.15

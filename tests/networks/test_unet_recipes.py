@@ -70,7 +70,7 @@ def test_scores_of_one_who_knows():
     pairs = unet_cells.pictures([3, 4])
     truth = {id(image): (cells == 0).float() for image, cells in pairs}
     scores = unet_cells.evaluate(lambda image: truth[id(image)], pairs[:1], pairs[1:])
-    assert scores["rand"] == scores["information"] == scores["best_rand"] == scores["rand_of_training"] == 1
+    assert scores["rand"] == scores["information"] == scores["best_rand"] == scores["rand_where_chosen"] == 1
     assert scores["pixel_error"] == scores["least_pixel_error"] == 0
 
 
@@ -83,7 +83,7 @@ def test_the_threshold_is_chosen_on_training_pictures():
     scores = unet_cells.evaluate(lambda image: image[0], [learned], [other], (0.3, 0.8, 0.9))
     assert scores["threshold"] == 0.3
     assert scores["rand"] < 0.9
-    assert scores["best_rand"] == scores["rand_of_training"] == 1
+    assert scores["best_rand"] == scores["rand_where_chosen"] == 1
 
 
 def test_recipes_run(tmp_path, monkeypatch):

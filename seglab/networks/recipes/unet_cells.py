@@ -29,6 +29,7 @@ from seglab.networks.weights import save_weights
 from seglab.segmenter import Segmenter
 
 __all__ = [
+    "Pairs",
     "augment",
     "evaluate",
     "membrane_probability",
@@ -148,7 +149,7 @@ def evaluate(
         "best_rand": max(scores.rand for scores in sweep),
         "best_information": max(scores.information for scores in sweep),
         "least_pixel_error": min(scores.pixel_error for scores in sweep),
-        "rand_of_training": chosen.rand,
+        "rand_where_chosen": chosen.rand,
     }
     return {name: round(float(value), 4) for name, value in {**asdict(at), **best}.items()}
 
