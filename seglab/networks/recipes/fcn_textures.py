@@ -13,6 +13,7 @@ from seglab.datasets import TEXTURES, mosaic
 from seglab.networks.fcn import FCN
 from seglab.networks.recipes import command_line
 from seglab.networks.recipes._fcn import train_finer_and_finer
+from seglab.networks.recipes._oracle import by_two_oracles
 from seglab.networks.squeezenet import normalize
 from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Training
@@ -43,6 +44,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         "data": "generated (seglab.datasets.mosaic)",
     }
     classifier, accuracy = _classifier(out, epochs or 10, device, seed, about)
+    test = mosaics(100, _TEST)
     features: Any = classifier.dense()[:-1]
     results = train_finer_and_finer(
         "fcn_textures",
@@ -51,12 +53,12 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         Training(batch_size=8, lr=2e-3, schedule="poly", seed=seed),
         mosaics(240),
         mosaics(30, _TEST - 30),
-        mosaics(100, _TEST),
+        test,
         out=out,
         device=device,
         augment=None,
         class_names=TEXTURES,
-        about={**about, "seed": seed},
+        about={**about, "seed": seed, **by_two_oracles(test, out / "fcn_textures", len(TEXTURES))},
     )
     return {"classifier accuracy": accuracy, **results}
 
