@@ -35,6 +35,12 @@ def add_train(commands: Any, formatter: Any) -> None:
     p.add_argument("--epochs", type=int, metavar="N", help="how long (default: as the weights in the package)")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the seed (default: 0)")
     p.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps, or auto")
+    p.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16: mixed precision, for a GPU, or a CPU that has it in hardware (default: float32)",
+    )
     p.add_argument("--out", type=Path, default=Path("training"), metavar="FOLDER", help="default: training")
     p.set_defaults(run=_train)
 
@@ -55,7 +61,8 @@ def _train(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     try:
-        scores = recipe.train(args.out, epochs=args.epochs, device=_device(args.device), seed=args.seed)
+        how = {"epochs": args.epochs, "device": _device(args.device), "seed": args.seed, "precision": args.precision}
+        scores = recipe.train(args.out, **how)
     except (DatasetError, OSError, ValueError) as error:
         print(f"seglab: {error}", file=sys.stderr)
         return 1

@@ -383,28 +383,27 @@ draw_on(axes[4], Picture(title="masks", values=overlay(states[7].labels, image).
 # %% [markdown]
 # ## Training, in front of you
 #
-# A few epochs on a few pictures are not enough for a good network, but you can watch the order in which things are learned:
-# first *that there is something* (proposals), then *where and which pixels*, last *what*.
+# Twenty epochs on 32 pictures are not enough for a good network, but you can watch the order in which things are
+# learned, by the terms of its loss and by what it finds in one of the four pictures.
+#
+# > **Predict first.** Five losses: do boxes or classes come first?
 
 # %%
 samples = [recipe.to_sample(recipe.make_scene(k)) for k in range(32)]
-training = Training(epochs=6, batch_size=4, lr=2e-3)
-state = training.fit(recipe.make_model(), recipe.loss, samples, progress=False)
-terms = [name for name in state.history[0] if name.startswith("loss/")]
-with plot.style():
-    figure, ax = plt.subplots(figsize=(7.5, 3))
-for name in terms:
-    ax.plot([record["epoch"] for record in state.history], [record[name] for record in state.history],
-            marker="o", label=name.removeprefix("loss/"))
-ax.set(title="the five losses", xlabel="epoch")
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
+beginner = recipe.make_model()
+beginner.settings = replace(beginner.settings, min_score=0.3)
+trace = Training(epochs=20, batch_size=4, lr=2e-3).trace(
+    beginner, recipe.loss, samples, image=image, predict=lambda network, picture: network.detect(picture).instances() - 1)
+step_through(trace)
+
+# %% [markdown]
+# First *that there is something* (proposals), then *where and which pixels*, last *what*. The four pictures after the
+# last epoch:
 
 # %%
-young = state.model
-few = replace(young.settings, min_score=0.3)
-young.settings = few
+young = trace.states[-1].model
 shown = [overlay(young.detect(picture).instances() - 1, picture) for picture in pictures]
-plot.show(*shown, cols=4, size=2.3, suptitle=f"after {state.epoch} epochs on {len(samples)} pictures")
+plot.show(*shown, cols=4, size=2.3, suptitle=f"{trace.states[-1].describe()}, {len(samples)} pictures")
 
 # %% [markdown]
 # The weights that this chapter loads come from the same recipe, and a longer training. What made them is stored beside

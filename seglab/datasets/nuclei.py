@@ -1,7 +1,8 @@
 """Cell nuclei under all kinds of microscopes, each nucleus by itself: the 2018 Data Science Bowl.
 
 These are the 65 pictures of its stage-1 test, whose truth was published after the contest: fluorescence, stained tissue
-and bright field, in six sizes, 4,152 nuclei. They are split here into pictures to learn from and pictures held out.
+and bright field, in six sizes, 4,152 nuclei. They are split here into pictures to learn from, to choose
+by and to be scored on.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ from seglab.segmenter import generator
 
 __all__ = ["Nuclei", "NucleiImage", "bright_nuclei"]
 
-Split = Literal["train", "test"]
-_SPLITS = ("train", "test")
-_HELD_OUT = 20  # of the 65 pictures
+Split = Literal["train", "val", "test"]
+_SPLITS = {"train": slice(29, None), "val": slice(20, 29), "test": slice(20)}  # of the pictures in an order of chance
 _SEED = 0
 
 
@@ -68,7 +68,7 @@ class NucleiImage:
     id
         Its name, 64 hexadecimal digits.
     split
-        ``"train"`` or ``"test"``.
+        ``"train"``, ``"val"`` or ``"test"``.
     image_path, mask_paths
         Its files: the picture, and one mask for each nucleus.
     """
@@ -101,7 +101,7 @@ class Nuclei(Sequence[NucleiImage]):
     Parameters
     ----------
     split
-        ``"train"`` (45 pictures) or ``"test"`` (20), drawn once by chance.
+        ``"train"`` (36 pictures), ``"val"`` (9) or ``"test"`` (20), drawn once by chance.
     root
         The folder that holds ``nuclei``, or that folder itself. By default the folder that the environment variable
         SEGLAB_DATA names, then the user's cache.
@@ -120,7 +120,7 @@ class Nuclei(Sequence[NucleiImage]):
     Notes
     -----
     The contest's own training pictures are other ones (670). A score on the 20 pictures held out here is not a place
-    on its leaderboard: the network has seen pictures of the same microscopes, 45 of them, not 670.
+    on its leaderboard: the network has seen pictures of the same microscopes, 36 of them, not 670.
 
     References
     ----------
@@ -177,8 +177,7 @@ def _masks(split: str) -> dict[str, list[str]]:
             own.append(path)
     ids = sorted(found)
     order = torch.randperm(len(ids), generator=generator(_SEED)).tolist()
-    chosen = order[:_HELD_OUT] if split == "test" else order[_HELD_OUT:]
-    return {ids[i]: sorted(found[ids[i]], key=_number) for i in sorted(chosen)}
+    return {ids[i]: sorted(found[ids[i]], key=_number) for i in sorted(order[_SPLITS[split]])}
 
 
 def _number(path: str) -> int:

@@ -36,7 +36,8 @@ from seglab.panels import Curve, Panel
 from seglab.params import param, parameters
 from seglab.segmenter import Segmenter, State, Status, Trace
 
-__all__ = ["Training", "TrainingState", "predict_labels"]
+__all__ = ["Precision", "Training", "TrainingState", "predict_labels"]
+Precision = Literal["float32", "bfloat16"]
 _NOT_SCORES = ("epoch", "loss", "held_out_loss", "lr")
 
 
@@ -108,15 +109,17 @@ class TrainingState(State):
         return self.loss
 
     def panels(self, image: Tensor) -> Sequence[Panel]:
-        """The curves so far: the losses, and the scores where there are any."""
+        """The curves so far: the losses, the terms of a loss that has several, and the scores where there are any."""
         history: Sequence[dict[str, float]] = self.history or [{"epoch": 0, "loss": math.nan}]
         epochs = [record["epoch"] for record in history]
         names = list(dict.fromkeys(name for record in history for name in record))
         column = {name: [record.get(name, math.nan) for record in history] for name in names}
-        losses = {name.replace("_", " "): column[name] for name in ("loss", "held_out_loss") if name in column}
-        scores = {name: column[name] for name in names if name not in _NOT_SCORES and "/" not in name}
-        shown = [Curve(title="loss", x=epochs, curves=losses, x_label="epoch")]
-        return [*shown, Curve(title="scores", x=epochs, curves=scores, x_label="epoch")] if scores else shown
+        shown = {
+            "loss": {name.replace("_", " "): column[name] for name in ("loss", "held_out_loss") if name in column},
+            "terms of the loss": {n.removeprefix("loss/"): column[n] for n in names if n.startswith("loss/")},
+            "scores": {name: column[name] for name in names if name not in _NOT_SCORES and "/" not in name},
+        }
+        return [Curve(title=title, x=epochs, curves=of, x_label="epoch") for title, of in shown.items() if of]
 
     def describe(self) -> str:
         """One line: ``"epoch 3 · loss 0.412 · held out 0.433"``."""
@@ -162,7 +165,7 @@ class Training:
     weight_decay: float = param(0.0, low=0.0, high=0.1, valid="[0, inf)", help="how strongly weights are drawn to 0")
     schedule: Literal["constant", "cosine", "poly"] = param("constant", help="how the learning rate goes to 0, if so")
     patience: int | None = param(None, low=1, high=20, valid="[1, inf)", help="stop after as many epochs without gain")
-    precision: Literal["float32", "bfloat16"] = param("float32", help="of convolutions and matrix products")
+    precision: Precision = param("float32", help="of convolutions and matrix products")
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -23,10 +23,10 @@ def test_every_file_has_its_checksum(seglab_data):
 
 
 @pytest.mark.data
-def test_24_and_6_slices(seglab_data):
-    train, test = Membrane("train", seglab_data), Membrane("test", seglab_data)
-    assert [one.number for one in [*train, *test]] == list(range(30))
-    assert (len(train), len(test)) == (24, 6)
+def test_20_and_4_and_6_slices(seglab_data):
+    train, val, test = (Membrane(split, seglab_data) for split in ("train", "val", "test"))
+    assert [one.number for one in [*train, *val, *test]] == list(range(30))
+    assert (len(train), len(val), len(test)) == (20, 4, 6)
     assert test[-1].number == 29
     assert [one.number for one in train[2:4]] == [2, 3]
     assert "test" in repr(test)
@@ -71,8 +71,8 @@ def test_missing_files(folder, tmp_path_factory, monkeypatch):
         Membrane("train", folder)
     with pytest.raises(DatasetNotFoundError, match="seglab data fetch membrane"):
         Membrane("test", tmp_path_factory.mktemp("empty"))
-    with pytest.raises(ValueError, match="split is one of train, test; got 'val'"):
-        Membrane("val", folder)
+    with pytest.raises(ValueError, match="split is one of train, val, test; got 'all'"):
+        Membrane("all", folder)
 
 
 def test_downloads_what_is_missing(folder, monkeypatch):

@@ -24,7 +24,7 @@ def test_every_file_has_its_checksum(seglab_data):
 @pytest.mark.slow
 def test_4152_nuclei_in_65_pictures_that_do_not_overlap(seglab_data):
     total = 0
-    for picture in [*Nuclei("train", seglab_data), *Nuclei("test", seglab_data)]:
+    for picture in (picture for split in ("train", "val", "test") for picture in Nuclei(split, seglab_data)):
         present = picture.instances.unique()
         assert present.tolist() == list(range(len(picture.mask_paths) + 1))  # none is hidden by a later one
         total += len(picture.mask_paths)
@@ -46,9 +46,9 @@ def test_a_picture(seglab_data):
 def test_the_split_is_drawn_once_and_by_picture():
     source = SOURCES["nuclei"]
     assert len(source.files) == 65 + 4152
-    ids = {split: list(nuclei._masks(split)) for split in ("train", "test")}
-    assert (len(ids["train"]), len(ids["test"])) == (45, 20)
-    assert {*ids["train"], *ids["test"]} == {path.split("/")[0] for path in source.files}
+    ids = {split: list(nuclei._masks(split)) for split in ("train", "val", "test")}
+    assert [len(own) for own in ids.values()] == [36, 9, 20]
+    assert {id for own in ids.values() for id in own} == {path.split("/")[0] for path in source.files}
     for masks in nuclei._masks("test").values():
         assert [nuclei._number(path) for path in masks] == list(range(len(masks)))
 
@@ -95,8 +95,8 @@ def test_missing_files(folder, tmp_path):
         one.with_suffix(".gone").rename(one)
     with pytest.raises(DatasetNotFoundError, match="seglab data fetch nuclei"):
         Nuclei("test", tmp_path)
-    with pytest.raises(ValueError, match="split is one of train, test; got 'val'"):
-        Nuclei("val", folder)
+    with pytest.raises(ValueError, match="split is one of train, val, test; got 'all'"):
+        Nuclei("all", folder)
 
 
 def test_downloads_where_it_is_not_found(folder, tmp_path, monkeypatch):

@@ -101,6 +101,10 @@ def test_a_loss_of_several_terms():
     for record in state.history:
         assert record["loss"] == pytest.approx(record["loss/cross"] + record["loss/size"])
         assert record["held_out_loss"] == pytest.approx(record["held_out_loss/cross"] + record["held_out_loss/size"])
+    losses, terms = state.panels(samples()[0][0])
+    assert (losses.title, set(losses.curves)) == ("loss", {"loss", "held out loss"})
+    assert (terms.title, set(terms.curves)) == ("terms of the loss", {"cross", "size"})
+    assert terms.curves["size"] == [record["loss/size"] for record in state.history]
     with pytest.raises(ValueError, match="scalar tensor or a dict"):
         Training().fit(network(), lambda model, batch: model(batch[0]), samples(), progress=False)
 

@@ -76,7 +76,8 @@ def test_each_file_says_where_it_comes_from(name):
     assert recipe in recipes.list_recipes()
     given = dict(zip(options[::2], options[1::2], strict=True))
     epochs = int(given["--epochs"]) if "--epochs" in given else None
-    assert info["command"] == recipes.command_line(recipe, epochs=epochs, device=info["device"], seed=info["seed"])
+    how = {"epochs": epochs, "device": info["device"], "seed": info["seed"]}
+    assert info["command"] == recipes.command_line(recipe, **how, precision=given.get("--precision", "float32"))
     training = eval(info["training"], {"Training": Training})
     assert epochs in (None, training.epochs)  # a recipe of several stages has a length for each
     assert (weights._HERE / f"{name}.safetensors").stat().st_size <= 5_000_000
@@ -100,13 +101,14 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recipes, "get_recipe", lambda name: SimpleNamespace(train=train, __doc__="One line.\nMore."))
     assert main(["train"]) == 0
     assert "known   One line." in capsys.readouterr().out
-    assert main(["train", "known", "--epochs", "2", "--seed", "4", "--out", str(tmp_path)]) == 0
-    assert asked == {"epochs": 2, "seed": 4, "device": "cpu", "out": tmp_path}
+    options = ["--epochs", "2", "--seed", "4", "--precision", "bfloat16", "--out", str(tmp_path)]
+    assert main(["train", "known", *options]) == 0
+    assert asked == {"epochs": 2, "seed": 4, "device": "cpu", "precision": "bfloat16", "out": tmp_path}
     assert "mean IoU  0.5123" in capsys.readouterr().out
     assert main(["train", "known", "--epochs", "0"]) == 2
     asked.clear()
     assert main(["train", "known"]) == 0
-    assert asked["epochs"] is None
+    assert (asked["epochs"], asked["precision"]) == (None, "float32")
 
 
 def test_a_recipe_that_is_not_there(capsys):

@@ -2,7 +2,7 @@
 
 A recipe is a module of this package with a function
 
-    def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]
+    def train(out: Path, *, epochs=None, device="cpu", seed=0, precision="float32") -> dict[str, float]
 
 that trains (``epochs=None``: as long as the committed weights were), writes ``out/NAME.safetensors`` and its ``.json``
 with `seglab.networks.weights.save_weights`, keeps a checkpoint in ``out``, and returns the scores on held-out data.
@@ -18,7 +18,7 @@ from types import ModuleType
 __all__ = ["command_line", "get_recipe", "list_recipes"]
 
 
-def command_line(name: str, *, epochs: int | None, device: str, seed: int) -> str:
+def command_line(name: str, *, epochs: int | None, device: str, seed: int, precision: str = "float32") -> str:
     """Write the command that trains a recipe in the same way again, for its weights' file.
 
     Examples
@@ -26,7 +26,9 @@ def command_line(name: str, *, epochs: int | None, device: str, seed: int) -> st
     >>> command_line("unet_cells", epochs=20, device="cpu", seed=0)
     'seglab train unet_cells --epochs 20 --seed 0 --device cpu'
     """
-    return f"seglab train {name}" + (f" --epochs {epochs}" if epochs else "") + f" --seed {seed} --device {device}"
+    length = f" --epochs {epochs}" if epochs else ""
+    mixed = f" --precision {precision}" if precision != "float32" else ""
+    return f"seglab train {name}{length} --seed {seed} --device {device}{mixed}"
 
 
 def list_recipes() -> tuple[str, ...]:

@@ -16,14 +16,16 @@ from seglab.networks.recipes._fcn import train_finer_and_finer
 from seglab.networks.recipes._oracle import METHODS_FOR_SCENES, named_by_an_oracle
 from seglab.networks.recipes._oracle import table as unsupervised
 from seglab.networks.squeezenet import load_squeezenet
-from seglab.networks.training import Training
+from seglab.networks.training import Precision, Training
 
 __all__ = ["half_size", "train"]
 
 _EPOCHS = {8: 8, 4: 4}
 
 
-def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train, save and score at full size; see `seglab.networks.recipes`. A few minutes on one core."""
     pairs = {split: [(s.image, s.labels) for s in CamVid(split)] for split in ("train", "val", "test")}
     half = {split: [half_size(image, labels) for image, labels in pairs[split]] for split in pairs}
@@ -32,7 +34,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         "fcn_camvid",
         FCN(load_squeezenet().features, n_classes, stride=32).freeze(2),
         {stride: epochs or n for stride, n in _EPOCHS.items()},
-        Training(batch_size=8, lr=3e-4, schedule="poly", seed=seed),
+        Training(batch_size=8, lr=3e-4, schedule="poly", seed=seed, precision=precision),
         half["train"],
         half["val"][::5],
         [(small, labels) for (small, _), (_, labels) in zip(half["test"], pairs["test"], strict=True)],
@@ -48,7 +50,7 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
         enlarge=2,
         save=(4,),
         about={
-            "command": command_line("fcn_camvid", epochs=epochs, device=device, seed=seed),
+            "command": command_line("fcn_camvid", epochs=epochs, device=device, seed=seed, precision=precision),
             "data": "CamVid: 367 scenes at half size to train; scores on 233 others (split test) at full size, 360×480",
             "backbone": "SqueezeNet v1.0; the weights of stages 0 and 1 are its own and are not in the file",
             "seed": seed,

@@ -16,7 +16,7 @@ from seglab.networks.recipes._fcn import train_finer_and_finer
 from seglab.networks.recipes._oracle import by_two_oracles
 from seglab.networks.squeezenet import normalize
 from seglab.networks.texturenet import TextureNet
-from seglab.networks.training import Training
+from seglab.networks.training import Precision, Training
 from seglab.networks.weights import save_weights
 
 __all__ = ["mosaics", "train", "windows"]
@@ -37,20 +37,25 @@ def mosaics(n: int, first: int = 0) -> list[tuple[Tensor, Tensor]]:
     return [(scene.image, scene.semantic) for scene in scenes]
 
 
-def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train, save and score; see `seglab.networks.recipes`."""
     about = {
-        "command": command_line("fcn_textures", epochs=epochs, device=device, seed=seed),
+        "command": command_line("fcn_textures", epochs=epochs, device=device, seed=seed, precision=precision),
         "data": "generated (seglab.datasets.mosaic)",
     }
-    classifier, accuracy = _classifier(out, epochs or 10, device, seed, about)
+    classifier_training = Training(
+        epochs=epochs or 10, batch_size=16, lr=3e-3, schedule="poly", seed=seed, precision=precision
+    )
+    classifier, accuracy = _classifier(out, classifier_training, device, about)
     test = mosaics(100, _TEST)
     features: Any = classifier.dense()[:-1]
     results = train_finer_and_finer(
         "fcn_textures",
         FCN(features, len(TEXTURES), stride=32, dropout=0.2),
         {stride: epochs or n for stride, n in _EPOCHS.items()},
-        Training(batch_size=8, lr=2e-3, schedule="poly", seed=seed),
+        Training(batch_size=8, lr=2e-3, schedule="poly", seed=seed, precision=precision),
         mosaics(240),
         mosaics(30, _TEST - 30),
         test,
@@ -63,19 +68,21 @@ def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str,
     return {"classifier accuracy": accuracy, **results}
 
 
-def _classifier(out: Path, epochs: int, device: str, seed: int, about: dict[str, str]) -> tuple[TextureNet, float]:
-    training = Training(epochs=epochs, batch_size=16, lr=3e-3, schedule="poly", seed=seed)
+def _classifier(out: Path, training: Training, device: str, about: dict[str, str]) -> tuple[TextureNet, float]:
     data, test = windows(1000), windows(400, _TEST)
 
     def loss(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         return F.cross_entropy(model(batch[0]), batch[1])
 
-    state = training.fit(TextureNet(seed=seed), loss, data, device=device, checkpoint=out / "texture_classifier.pt")
+    state = training.fit(
+        TextureNet(seed=training.seed), loss, data, device=device, checkpoint=out / "texture_classifier.pt"
+    )
     model: Any = state.model
     with torch.inference_mode():
         found = torch.cat([model(x[None].to(device)).argmax(1).cpu() for x, _ in test])
     accuracy = float((found == torch.stack([y for _, y in test])).double().mean())
-    record: dict[str, Any] = {**about, "training": training.code(), "epochs": epochs, "seed": seed, "device": device}
+    record: dict[str, Any] = {**about, "training": training.code(), "epochs": training.epochs, "seed": training.seed}
+    record["device"] = device
     scores = {"accuracy": round(accuracy, 4)}
     save_weights(model, out / "texture_classifier", **record, seconds=round(state.seconds), scores=scores)
     return model, accuracy

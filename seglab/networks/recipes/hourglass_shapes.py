@@ -22,7 +22,7 @@ from seglab.networks.hourglass import Hourglass
 from seglab.networks.recipes import command_line
 from seglab.networks.recipes._oracle import by_two_oracles
 from seglab.networks.segnet import median_frequency_weights
-from seglab.networks.training import Training
+from seglab.networks.training import Precision, Training
 from seglab.networks.weights import save_weights
 
 __all__ = ["CLASSES", "KINDS", "flat_grid", "loss_of", "networks", "scenes", "scores_of", "train"]
@@ -107,7 +107,9 @@ def flat_grid(model: nn.Module) -> float:
     return float((out - out.mean((2, 3), keepdim=True)).square().mean().sqrt())
 
 
-def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train each kind from `SEEDS` seeds, save the first seed's networks, and return the mean IoU of each kind."""
     samples, held_out = scenes(_TRAIN), scenes(_HELD_OUT)
     kept, found = networks(seed=seed), {}
@@ -115,7 +117,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     for kind in KINDS:
         each = []
         for own in range(seed, seed + SEEDS):
-            state = train_one(out, kind, own, samples, epochs=epochs, device=device)
+            state = train_one(out, kind, _training(epochs, own, precision), samples, device=device)
             model = state.model.to(device)
             each.append({**scores_of(model, held_out), "grid": flat_grid(model)})
             seconds += state.seconds
@@ -125,8 +127,10 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         kept,
         out / "hourglass_shapes",
-        command=command_line("hourglass_shapes", epochs=epochs or EPOCHS, device=device, seed=seed),
-        training=_training(epochs, seed).code(),
+        command=command_line(
+            "hourglass_shapes", epochs=epochs or EPOCHS, device=device, seed=seed, precision=precision
+        ),
+        training=_training(epochs, seed, precision).code(),
         data=f"generated scenes, 40×40: {len(_TRAIN)} to train, {len(_HELD_OUT)} held out",
         seed=seed,
         device=device,
@@ -137,19 +141,16 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     return {f"mean IoU, {kind}": scores["mean IoU"]["mean"] for kind, scores in found.items()}
 
 
-def train_one(
-    out: Path, kind: str, seed: int, samples: Sequence[Sample], *, epochs: int | None = None, device: str = "cpu"
-) -> Any:
+def train_one(out: Path, kind: str, training: Training, samples: Sequence[Sample], *, device: str = "cpu") -> Any:
     """Train one network, or go on from its checkpoint in ``out``; the last state."""
-    model = Hourglass(3, len(CLASSES), width=8, seed=seed, **KINDS[kind])
+    model = Hourglass(3, len(CLASSES), width=8, seed=training.seed, **KINDS[kind])
     stem = kind.replace(" ", "_").replace(",", "").replace("×", "x")
-    checkpoint = out / "hourglass_shapes" / f"{stem}_{seed}.pt"
-    training = _training(epochs, seed)
+    checkpoint = out / "hourglass_shapes" / f"{stem}_{training.seed}.pt"
     return training.fit(model, loss_of(samples), samples, device=device, checkpoint=checkpoint, progress=False)
 
 
-def _training(epochs: int | None, seed: int) -> Training:
-    return Training(epochs=epochs or EPOCHS, batch_size=16, lr=1e-2, schedule="cosine", seed=seed)
+def _training(epochs: int | None, seed: int, precision: Precision) -> Training:
+    return Training(epochs=epochs or EPOCHS, batch_size=16, lr=1e-2, schedule="cosine", seed=seed, precision=precision)
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from seglab.metrics.instance import InstanceBenchmark, InstanceScores, bowl_scor
 from seglab.networks.mask_rcnn import Detections, MaskRCNN, MaskRCNNSettings
 from seglab.networks.recipes import command_line
 from seglab.networks.recipes.mask_rcnn_shapes import loss
+from seglab.networks.training import Precision, Training
+from seglab.networks.weights import save_weights
 
 __all__ = [
     "CROP",
@@ -228,21 +230,22 @@ def _named(ranked: InstanceBenchmark, chosen: InstanceBenchmark) -> dict[str, fl
     }
 
 
-def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train on 45 pictures, about half an hour on one core; score on the 20 held out."""
-    from seglab.networks.training import Training
-    from seglab.networks.weights import save_weights
-
     pictures, held_out = list(Nuclei("train")), list(Nuclei("test"))
     samples = [to_sample(picture) for picture in pictures] * _CROPS
-    training = Training(epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed)
+    training = Training(
+        epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed, precision=precision
+    )
     checkpoint = Path(out) / f"{NAME}.pt"
     state = training.fit(make_model(seed), loss, samples, augment=crop, device=device, checkpoint=checkpoint)
     scores = evaluate(state.model.to(device), held_out)
     save_weights(
         state.model,
         Path(out) / NAME,
-        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed),
+        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed, precision=precision),
         training=training.code(),
         data="Nuclei('train'), 45 pictures; scores on Nuclei('test'), 20 pictures",
         seed=seed,

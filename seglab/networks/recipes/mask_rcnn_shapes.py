@@ -15,6 +15,8 @@ from seglab.metrics.instance import InstanceBenchmark, InstanceScores, instance_
 from seglab.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from seglab.networks.recipes import command_line
 from seglab.networks.recipes._oracle import methods_with
+from seglab.networks.training import Precision, Training
+from seglab.networks.weights import save_weights
 from seglab.segmenter import generator
 
 __all__ = [
@@ -129,14 +131,15 @@ def _named(result: InstanceBenchmark) -> dict[str, float]:
     return {"AP": result.mean_ap, "AP50": result.at(0.5), "AP75": result.at(0.75)}
 
 
-def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train on 320 pictures, about half an hour on one core; score on 100 others."""
-    from seglab.networks.training import Training
-    from seglab.networks.weights import save_weights
-
     data = [to_sample(make_scene(number)) for number in range(N_TRAIN)]
     held_out = [to_sample(make_scene(100_000 + number)) for number in range(N_HELD_OUT)]
-    training = Training(epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed)
+    training = Training(
+        epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed, precision=precision
+    )
     checkpoint = Path(out) / f"{NAME}.pt"
     state = training.fit(make_model(seed), loss, data, augment=turn, device=device, checkpoint=checkpoint)
     scores = _named(evaluate(state.model.to(device), held_out))
@@ -144,7 +147,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         state.model,
         Path(out) / NAME,
-        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed),
+        command=command_line(NAME, epochs=training.epochs, device=device, seed=seed, precision=precision),
         training=training.code(),
         data=f"{N_TRAIN} generated scenes of 64×64, seeds from 0; scores on {N_HELD_OUT} others, seeds from 100000",
         seed=seed,

@@ -13,7 +13,7 @@ from seglab.datasets import BSDS500, DatasetNotFoundError, photo, photos
 from seglab.methods import SLIC
 from seglab.networks.recipes import command_line
 from seglab.networks.superae import SuperAE, training_loss
-from seglab.networks.training import Training
+from seglab.networks.training import Precision, Training
 from seglab.networks.weights import save_weights
 from seglab.segmenter import generator
 
@@ -25,7 +25,14 @@ AREA = 400  # pixels of a superpixel
 
 
 def train(
-    out: Path, *, epochs: int | None, device: str, seed: int, variance_weight: float = 1.0, name: str = "superae"
+    out: Path,
+    *,
+    epochs: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    precision: Precision = "float32",
+    variance_weight: float = 1.0,
+    name: str = "superae",
 ) -> dict[str, float]:
     """Train on the train split, hold out every tenth picture of the validation split; see `seglab.networks.recipes`.
 
@@ -40,7 +47,9 @@ def train(
         names = photos(color=True)
         data = f"bundled photographs; held out: {names[0]}"
         pictures, held_out = ([photo(n, max_side=481) for n in part] for part in (names[1:], names[:1]))
-    training = Training(epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed)
+    training = Training(
+        epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed, precision=precision
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = SuperAE()
@@ -58,7 +67,7 @@ def train(
     save_weights(
         state.model,
         out / name,
-        command=command_line(name, epochs=training.epochs, device=str(device), seed=seed),
+        command=command_line(name, epochs=training.epochs, device=str(device), seed=seed, precision=precision),
         data=data,
         seed=seed,
         device=str(device),

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from seglab.networks.recipes import superae
+from seglab.networks.training import Precision
 
 __all__ = ["train"]
 
 
-def train(out: Path, *, epochs: int | None, device: str, seed: int) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train as `seglab.networks.recipes.superae` does, with λ = 0."""
-    return superae.train(out, epochs=epochs, device=device, seed=seed, variance_weight=0.0, name="superae_plain")
+    return superae.train(
+        out, epochs=epochs, device=device, seed=seed, precision=precision, variance_weight=0.0, name="superae_plain"
+    )

@@ -23,7 +23,7 @@ from seglab.methods import Felzenszwalb
 from seglab.metrics.membrane import MembraneScores, mean_scores, membrane_scores, membrane_sweep
 from seglab.networks.elastic import center_window, elastic, flip_or_turn, window
 from seglab.networks.recipes import command_line
-from seglab.networks.training import Training
+from seglab.networks.training import Precision, Training
 from seglab.networks.unet import UNet, border_weights, predict_tiled
 from seglab.networks.weights import save_weights
 from seglab.segmenter import Segmenter
@@ -57,9 +57,13 @@ def pictures(seeds: Iterable[int]) -> list[tuple[Tensor, Tensor]]:
     return [(scene.image, scene.instances) for scene in scenes]
 
 
-def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train, save weights and scores in a folder, and return the scores on the held-out pictures."""
-    training = Training(epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed)
+    training = Training(
+        epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed, precision=precision
+    )
     learned, held_out = pictures(range(32)), pictures(range(1000, 1012))
     scores, states = {}, {}
     for name, weigh in (("unet_cells", True), ("unet_cells_even", False)):
@@ -77,7 +81,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         states["unet_cells"].model,
         out / "unet_cells",
-        command=command_line("unet_cells", epochs=training.epochs, device=device, seed=seed),
+        command=command_line("unet_cells", epochs=training.epochs, device=device, seed=seed, precision=precision),
         data="seglab.datasets.tissue(height=200, width=200), seeds 0 to 31; held out: 1000 to 1011",
         training=training.code(),
         seed=seed,

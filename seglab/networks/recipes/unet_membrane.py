@@ -20,7 +20,7 @@ from seglab.networks.recipes.unet_cells import (
     unsupervised,
     weighted_cross_entropy,
 )
-from seglab.networks.training import Training
+from seglab.networks.training import Precision, Training
 from seglab.networks.unet import UNet
 from seglab.networks.weights import save_weights
 
@@ -35,9 +35,13 @@ def network(seed: int = 0) -> UNet:
     return UNet(width=16, depth=3, padded=True, batch_norm=True, dropout=0.0, seed=seed)
 
 
-def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0) -> dict[str, float]:
+def train(
+    out: Path, *, epochs: int | None = None, device: str = "cpu", seed: int = 0, precision: Precision = "float32"
+) -> dict[str, float]:
     """Train, save weights and scores in a folder, and return the scores on the six held-out slices."""
-    training = Training(epochs=epochs or EPOCHS, batch_size=4, lr=2e-3, schedule="cosine", seed=seed)
+    training = Training(
+        epochs=epochs or EPOCHS, batch_size=4, lr=2e-3, schedule="cosine", seed=seed, precision=precision
+    )
     learned, held_out = ([(one.image, one.cells) for one in Membrane(split)] for split in ("train", "test"))
     state = training.fit(
         network(seed),
@@ -53,7 +57,7 @@ def train(out: Path, *, epochs: int | None = None, device: str = "cpu", seed: in
     save_weights(
         state.model,
         out / "unet_membrane",
-        command=command_line("unet_membrane", epochs=training.epochs, device=device, seed=seed),
+        command=command_line("unet_membrane", epochs=training.epochs, device=device, seed=seed, precision=precision),
         data="ISBI 2012 membranes, slices 0 to 23; held out: 24 to 29",
         training=training.code(),
         seed=seed,
