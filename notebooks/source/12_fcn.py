@@ -357,6 +357,19 @@ plot.show(scene.image, scene.semantic, *found, overlay=False, cols=5, size=2.1,
           titles=["picture", "truth", *(f"FCN-{s}s" for s in models)])
 
 # %% [markdown]
+# Methods that learn nothing, on the recipe's own 100 test mosaics. Each part has a color of its own, so 8 segments find
+# the outlines, and an oracle that reads *every* name off the truth is above the network. Give it one segment for each
+# class, so that what belongs together must be found as well, and it is far below. A network names, with no help.
+
+# %%
+textures = weights_info("fcn_textures_8s")
+for oracle in ("unsupervised, with an oracle", "unsupervised, named one to one"):
+    print(oracle)
+    for name, iou in textures[oracle].items():
+        print(f"  {name:48} {iou:.3f}")
+print(f"{'FCN-8s, with no help at all':50} {textures['scores']['mean IoU']:.3f}")
+
+# %% [markdown]
 # **`lr`**, how far a step goes, decides more than anything else. Three of them, a few epochs each:
 
 # %%

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from seglab.networks import load_weights, weights_info
+from seglab.networks.recipes import _oracle
 from seglab.networks.recipes import hourglass_shapes as recipe
 
 
@@ -29,6 +30,7 @@ def test_it_runs_and_goes_on(tmp_path, monkeypatch):
     scores = recipe.train(tmp_path, epochs=1, device="cpu", seed=3)
     info = json.loads((tmp_path / "hourglass_shapes.json").read_text("utf-8"))
     assert list(scores) == ["mean IoU, nearest", "mean IoU, switches, skips"]
+    assert len(info["unsupervised, with an oracle"]) == len(info["unsupervised, named one to one"]) == 7
     assert info["command"] == "seglab train hourglass_shapes --epochs 1 --seed 3 --device cpu"
     first = info["scores"]["nearest"]["mean IoU"]
     assert first["mean"] == pytest.approx(sum(first["seeds"]) / 2, abs=1e-4)
@@ -56,3 +58,18 @@ def test_skips_make_a_difference_that_seeds_do_not():
     with_skips = [value for kind, values in band.items() if "skips" in kind for value in values]
     without = [value for kind, values in band.items() if "skips" not in kind for value in values]
     assert min(with_skips) > max(without) + 0.05
+
+
+def test_the_bar_is_as_the_record_says():
+    """An oracle that reads all names off the truth is above the networks; one with a name for one segment is not."""
+    info = weights_info("hourglass_shapes")
+    free, one_to_one = info["unsupervised, with an oracle"], info["unsupervised, named one to one"]
+    held_out = recipe.scenes(recipe._HELD_OUT)
+    for table, n, oracle in ((free, 8, _oracle.named_by_an_oracle), (one_to_one, 3, _oracle.named_one_to_one)):
+        methods = _oracle.methods_with(n)
+        assert list(table) == list(methods)
+        name = f"SLIC, merged to {n} segments"
+        found = _oracle.oracle_iou(methods[name], held_out, lambda s, y, oracle=oracle: oracle(s, y, 3))
+        assert table[name] == pytest.approx(found, abs=1e-4)
+    best = max(scores["mean IoU"]["mean"] for scores in info["scores"].values())
+    assert max(free.values()) > best > max(one_to_one.values()) + 0.1

@@ -117,6 +117,22 @@ def test_an_oracle_who_names_finds_the_best_accuracy():
         assert torch.equal(found.sum(1), torch.bincount(labels[labels >= 0], minlength=3))
 
 
+def test_one_to_one_by_hand_and_against_all_ways():
+    """By hand: segments 0 and 1 are both mostly of class 0; the smaller loss is where 1 becomes class 2."""
+    segments, labels = torch.tensor([[0, 0, 0, 1], [1, 1, 2, 2]]), torch.tensor([[0, 0, 0, 0], [0, 2, 1, -1]])
+    assert _oracle.named_one_to_one(segments, labels, 3).tolist() == [[3, 0, 2], [0, 1, 0], [0, 0, 1]]
+    assert _oracle.named_one_to_one(segments.clamp(max=0), labels, 3).tolist() == [[5, 0, 0], [1, 0, 0], [1, 0, 0]]
+    with pytest.raises(ValueError, match="there are 3 for 2 classes"):
+        _oracle.named_one_to_one(segments, labels.clamp(max=1), 2)
+    g = generator(2)
+    for _ in range(10):
+        segments, labels = (torch.randint(low, 4, (6, 7), generator=g) for low in (0, -1))
+        best = max(int((torch.tensor(way)[segments] == labels).sum()) for way in itertools.permutations(range(4)))
+        found = _oracle.named_one_to_one(segments, labels, 4)
+        assert found.diagonal().sum() == best
+        assert torch.equal(found.sum(1), torch.bincount(labels[labels >= 0], minlength=4))
+
+
 def test_an_oracles_score_of_perfect_segments():
     labels = torch.zeros(6, 8, dtype=torch.int64)
     labels[2:4, 3:6] = 1
@@ -140,6 +156,22 @@ def test_records_are_read_as_written():
         model = load_weights(FCN(TextureNet().dense()[:-1], 4, stride=stride), f"fcn_textures_{stride}s")
         pairs = fcn_textures.mosaics(20, fcn_textures._TEST)
         assert _fcn.measure(model, pairs, "abcd")["mean IoU"] == pytest.approx(info["scores"]["mean IoU"], abs=0.08)
+
+
+def test_the_bar_for_textures_is_as_its_records_say():
+    """Outlines are easy to find by color, so an oracle that reads all names off the truth is above the network."""
+    infos = [weights_info(f"fcn_textures_{stride}s") for stride in (32, 16, 8)]
+    free, one_to_one = "unsupervised, with an oracle", "unsupervised, named one to one"
+    assert all(info[key] == infos[2][key] for info in infos for key in (free, one_to_one))
+    pairs = fcn_textures.mosaics(100, fcn_textures._TEST)
+    for key, n, oracle in ((free, 8, _oracle.named_by_an_oracle), (one_to_one, 4, _oracle.named_one_to_one)):
+        methods = _oracle.methods_with(n)
+        assert list(infos[2][key]) == list(methods)
+        name = f"SLIC, merged to {n} segments"
+        found = _oracle.oracle_iou(methods[name], pairs, lambda s, y, oracle=oracle: oracle(s, y, 4))
+        assert infos[2][key][name] == pytest.approx(found, abs=1e-4)
+    assert infos[2]["scores"]["mean IoU"] > max(infos[2][one_to_one].values()) + 0.15
+    assert infos[2]["scores"]["mean IoU"] < max(infos[2][free].values())
 
 
 def test_the_classifier_is_as_good_as_its_record_says():

@@ -13,6 +13,7 @@ from seglab.datasets import TEXTURES, mosaic
 from seglab.networks.fcn import FCN
 from seglab.networks.recipes import command_line
 from seglab.networks.recipes._fcn import train_finer_and_finer
+from seglab.networks.recipes._oracle import by_two_oracles
 from seglab.networks.squeezenet import normalize
 from seglab.networks.texturenet import TextureNet
 from seglab.networks.training import Precision, Training
@@ -48,6 +49,7 @@ def train(
         epochs=epochs or 10, batch_size=16, lr=3e-3, schedule="poly", seed=seed, precision=precision
     )
     classifier, accuracy = _classifier(out, classifier_training, device, about)
+    test = mosaics(100, _TEST)
     features: Any = classifier.dense()[:-1]
     results = train_finer_and_finer(
         "fcn_textures",
@@ -56,12 +58,12 @@ def train(
         Training(batch_size=8, lr=2e-3, schedule="poly", seed=seed, precision=precision),
         mosaics(240),
         mosaics(30, _TEST - 30),
-        mosaics(100, _TEST),
+        test,
         out=out,
         device=device,
         augment=None,
         class_names=TEXTURES,
-        about={**about, "seed": seed},
+        about={**about, "seed": seed, **by_two_oracles(test, out / "fcn_textures", len(TEXTURES))},
     )
     return {"classifier accuracy": accuracy, **results}
 

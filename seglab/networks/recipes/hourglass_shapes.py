@@ -20,6 +20,7 @@ from seglab.datasets import shapes
 from seglab.metrics import boundary_band, class_iou, confusion, mean_iou
 from seglab.networks.hourglass import Hourglass
 from seglab.networks.recipes import command_line
+from seglab.networks.recipes._oracle import by_two_oracles
 from seglab.networks.segnet import median_frequency_weights
 from seglab.networks.training import Precision, Training
 from seglab.networks.weights import save_weights
@@ -135,6 +136,7 @@ def train(
         device=device,
         seconds=round(seconds, 1),
         scores=found,
+        **by_two_oracles(held_out, out / "hourglass_shapes", len(CLASSES)),
     )
     return {f"mean IoU, {kind}": scores["mean IoU"]["mean"] for kind, scores in found.items()}
 
