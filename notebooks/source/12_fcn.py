@@ -452,9 +452,7 @@ except datasets.DatasetNotFoundError:
 if scenes:
     net = load_weights(FCN(squeezenet.features, 11, stride=4), "fcn_camvid_4s", strict=False)
 for scene in scenes:
-    n = street["reduced"]  # how many times smaller the network sees a scene
-    small = F.interpolate(scene.image[None], (360 // n, 480 // n), mode="bilinear", antialias=True)[0]
-    labels = predict_labels(net, small).repeat_interleave(n, 0).repeat_interleave(n, 1)
+    labels = predict_labels(net, scene.image)
     right = (labels == scene.labels)[scene.labels >= 0].double().mean()
     plot.show(scene.image, scene.labels, labels, overlay=False, cols=3, size=3.2,
               titles=["picture", "truth", f"FCN-4s: {right:.0%} of the pixels"])

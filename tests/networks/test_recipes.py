@@ -76,8 +76,6 @@ def test_measure_by_hand():
     assert scores["IoU object"] == pytest.approx(8 / 16)
     assert scores["IoU ground"] == pytest.approx(15 / 23)
     assert scores["pixel accuracy"] == pytest.approx(23 / 31)
-    half = _fcn.measure(Left(), [(torch.zeros(3, 2, 4), labels)], ("ground", "object"), enlarge=2)
-    assert half == scores
 
 
 def test_an_oracle_finds_the_best_union():
@@ -201,7 +199,6 @@ def test_the_horses_are_as_good_as_their_record_says(seglab_data, monkeypatch):
 @pytest.mark.slow
 def test_the_streets_are_as_good_as_their_record_says(seglab_data):
     from seglab.datasets import CamVid
-    from seglab.networks.recipes.fcn_camvid import half_size
     from seglab.networks.squeezenet import load_squeezenet
 
     info = weights_info("fcn_camvid_4s")
@@ -209,12 +206,10 @@ def test_the_streets_are_as_good_as_their_record_says(seglab_data):
     load_weights(model, "fcn_camvid_4s", strict=False)
     scenes = CamVid("test", seglab_data)[::8]
     pairs = [(scene.image, scene.labels) for scene in scenes]
-    if info["reduced"] == 2:
-        pairs = [(half_size(image, labels)[0], labels) for image, labels in pairs]
-    scores = _fcn.measure(model, pairs, CamVid.class_names, enlarge=info["reduced"])
+    scores = _fcn.measure(model, pairs, CamVid.class_names)
     assert scores["mean IoU"] == pytest.approx(info["scores"]["mean IoU"], abs=0.03)
     assert scores["pixel accuracy"] == pytest.approx(info["scores"]["pixel accuracy"], abs=0.03)
-    assert info["scores"]["mean IoU"] > max(info["unsupervised at half size, with an oracle"].values()) + 0.05
+    assert info["scores"]["mean IoU"] > max(info["unsupervised at half size, with an oracle"].values()) + 0.1
 
 
 def test_a_table_is_kept_as_it_grows(tmp_path, monkeypatch):

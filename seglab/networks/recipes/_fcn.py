@@ -21,7 +21,7 @@ Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 @torch.inference_mode()
-def measure(model: FCN, pairs: Pairs, class_names: Sequence[str], *, enlarge: int = 1) -> dict[str, float]:
+def measure(model: FCN, pairs: Pairs, class_names: Sequence[str]) -> dict[str, float]:
     """Score predictions of whole pictures of any size; a data set's score is that of all its pixels together.
 
     Parameters
@@ -29,20 +29,15 @@ def measure(model: FCN, pairs: Pairs, class_names: Sequence[str], *, enlarge: in
     model
         In evaluation mode.
     pairs
-        Pictures (3, H, W) and labels (enlarge · H, enlarge · W).
+        Pictures (3, H, W) and labels (H, W).
     class_names
         For the single classes' IoU.
-    enlarge
-        Bring the scores (bilinearly) to so many times the picture's size before they are compared.
     """
     n = len(class_names)
     total = torch.zeros(n, n, dtype=torch.int64)
     device = next(model.parameters()).device
     for image, labels in pairs:
         scores = model(image[None].to(device))
-        if enlarge > 1:
-            size = list(labels.shape)
-            scores = torch.nn.functional.interpolate(scores, size, mode="bilinear", align_corners=False)
         total += confusion(labels, scores[0].argmax(0).cpu(), n_classes=n)
     each = {f"IoU {name}": float(value) for name, value in zip(class_names, class_iou(total), strict=True)}
     return {"mean IoU": mean_iou(total), "pixel accuracy": pixel_accuracy(total), **each}
@@ -62,7 +57,6 @@ def train_finer_and_finer(
     augment: Callable[[Any, torch.Generator], Any] | None,
     class_names: Sequence[str],
     about: Mapping[str, Any],
-    enlarge: int = 1,
     save: Sequence[int] = (32, 16, 8),
 ) -> dict[str, float]:
     """Train an FCN of one stride after another, each from the weights of the one before; save it with its scores.
@@ -81,7 +75,7 @@ def train_finer_and_finer(
         Pictures and labels; batches are made of the first two, so these must have one size (after `augment`).
     augment, out, device
         As for `Training.steps` and recipes.
-    class_names, enlarge
+    class_names
         As for `measure`.
     about
         What the weights' record says of data and command.
@@ -102,7 +96,7 @@ def train_finer_and_finer(
         model = trained
         for key, p in model.named_parameters():
             p.requires_grad_(key not in frozen)
-        scores = measure(model, test, class_names, enlarge=enlarge)
+        scores = measure(model, test, class_names)
         results |= {f"FCN-{stride}s {what}": value for what, value in scores.items()}
         if stride in save:
             record = {**about, "training": training.code(), "epochs": n, "device": device}

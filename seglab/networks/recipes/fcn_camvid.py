@@ -54,7 +54,6 @@ def train(
         about={
             "command": command_line("fcn_camvid", epochs=epochs, device=device, seed=seed, precision=precision),
             "data": "CamVid: 367 scenes of 360×480 pixels to train, 233 others (split test) for the scores",
-            "reduced": 1,
             "backbone": "SqueezeNet v1.0; the weights of stages 0 and 1 are its own and are not in the file",
             "seed": seed,
             "unsupervised at half size, with an oracle": unsupervised(
