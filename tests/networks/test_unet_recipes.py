@@ -9,6 +9,7 @@ import torch
 
 from seglab.datasets import Membrane, tissue
 from seglab.features import mirror_pad
+from seglab.metrics import membrane_sweep
 from seglab.networks import UNet
 from seglab.networks.recipes import get_recipe, unet_cells, unet_membrane
 from seglab.networks.unet import border_weights
@@ -129,7 +130,11 @@ def test_cells_score_as_told():
 def test_membranes_score_as_told(seglab_data):
     info, net = weights_info("unet_membrane"), load_weights(unet_membrane.network(), "unet_membrane")
     held_out = [(one.image, one.cells) for one in Membrane("test", seglab_data)]
-    predict = partial(unet_cells.membrane_probability, net)
-    scores = unet_cells.evaluate(predict, held_out, held_out, (info["scores"]["threshold"],))
-    assert scores["rand"] == pytest.approx(info["scores"]["rand"], abs=0.005)
-    assert scores["pixel_error"] == pytest.approx(info["scores"]["pixel_error"], abs=0.001)
+    for views in ("", "_by_eight_views"):
+        maps = [unet_cells.membrane_probability(net, image, turned=bool(views)) for image, _ in held_out]
+        for thinned in ("", "_unthinned"):
+            told = info[f"scores{views}{thinned}"]
+            again = membrane_sweep([cells for _, cells in held_out], maps, (told["threshold"],), thin=not thinned)[0]
+            for name in ("rand", "rand_split", "rand_merge", "information"):
+                assert getattr(again, name) == pytest.approx(told[name], abs=0.002)
+            assert again.pixel_error == pytest.approx(told["pixel_error"], abs=0.001)

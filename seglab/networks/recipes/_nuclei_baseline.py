@@ -32,7 +32,7 @@ def _not_the_darkest(method: Segmenter) -> Callable[[Tensor], Tensor]:
 
 
 def _brighter_than_otsu(method: Segmenter) -> Callable[[Tensor], Tensor]:
-    """For methods that find many segments: those whose mean is above Otsu's threshold of the picture."""
+    """For methods that find more segments: those whose mean is above Otsu's threshold of the picture."""
 
     def find(gray: Tensor) -> Tensor:
         threshold = threshold_otsu(gray.numpy())
@@ -51,7 +51,7 @@ FOREGROUNDS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "Otsu": _not_the_darkest(Thresholding()),
     "Otsu, three classes": _not_the_darkest(Thresholding(rule="multi-otsu", n_classes=3)),
     "local threshold": _not_the_darkest(Thresholding(rule="local", radius=25, offset=-0.05)),
-    "Gaussian mixture": _not_the_darkest(GaussianMixture(n_components=2, color_space="gray")),
+    "Gaussian mixture": _brighter_than_otsu(GaussianMixture(n_components=4, color_space="gray")),
     "mean shift": _brighter_than_otsu(MeanShift(min_size=15)),
     "Felzenszwalb–Huttenlocher": _brighter_than_otsu(Felzenszwalb(scale=50, min_size=15)),
 }

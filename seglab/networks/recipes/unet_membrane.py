@@ -71,12 +71,13 @@ def train(
         device=device,
         checkpoint=out / "unet_membrane.pt",
     )
-    predict = partial(membrane_probability, state.model.to(device))
+    model = state.model.to(device).half().float()  # as it is saved: without thinning, a pixel can join two cells
+    predict = partial(membrane_probability, model)
     by_views = partial(predict, turned=True)
     pairs = slices["val"], slices["test"]
     scores = evaluate(predict, *pairs)
     save_weights(
-        state.model,
+        model,
         out / "unet_membrane",
         command=command_line("unet_membrane", epochs=training.epochs, device=device, seed=seed, precision=precision),
         data="ISBI 2012 membranes, slices 0 to 19; chosen by 20 to 23; scores on 24 to 29",
@@ -88,6 +89,7 @@ def train(
         loss=[round(record["loss"], 4) for record in state.history],
         held_out_loss=[round(record["held_out_loss"], 4) for record in state.history],
         scores=scores,
+        scores_threshold_of_training=evaluate(predict, slices["train"][::5], slices["test"]),
         scores_unthinned=evaluate(predict, *pairs, thin=False),
         scores_by_eight_views=evaluate(by_views, *pairs),
         scores_by_eight_views_unthinned=evaluate(by_views, *pairs, thin=False),
