@@ -389,7 +389,7 @@ for kind, scores in info["scores"].items():
 # %% [markdown]
 # Methods that learn nothing, on the same scenes. An oracle that reads the name of *every* one of 8 segments off the
 # truth is above all networks: colors give the outlines away, and the names were the task. With one segment for each
-# class, again named by the truth, it is below the networks with skips.
+# class, again named by the truth, the best is below the networks with skips, and level with those without.
 
 # %%
 for oracle in ("unsupervised, with an oracle", "unsupervised, named one to one"):

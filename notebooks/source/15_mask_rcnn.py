@@ -417,8 +417,8 @@ print({name: round(value, 3) for name, value in info["scores"].items()})
 
 # %% [markdown]
 # Connected segments of methods that learn nothing, on the same scenes. An oracle drops the ground and names the rest;
-# the larger goes first. With so much help the best has the higher AP: shapes of one color are easy to outline. It finds
-# fewer of them all the same (AP50).
+# the larger goes first. With so much help the best has the higher AP: shapes of one color are easy to outline. At an
+# overlap of a half (AP50) the network is well ahead.
 
 # %%
 for title, row in {**info["unsupervised, with an oracle"], "Mask R-CNN, with no help at all": info["scores"]}.items():
@@ -523,14 +523,15 @@ axes[0].legend();
 # ## A real photograph: nuclei
 #
 # Cell nuclei under the microscope, from the 2018 Data Science Bowl: hundreds to a picture, touching, in many kinds of
-# light. The recipe `mask_rcnn_nuclei` trains on 36 pictures; how long was chosen on 9 others (`val`), and 20 more give
-# the scores. Beside it stands what chapters 02 to 08 can do on the same 20: a method says which pixels are nuclei, what
+# light. The recipe `mask_rcnn_nuclei` trains on 36 pictures; how long was chosen by AP on 9 others (`val`), and 20 more
+# give the scores. Beside it stands what chapters 02 to 08 can do on the same 20: a method says which pixels are nuclei, what
 # hangs together is cut where it is narrow, and the brighter or the larger goes first. All that can be chosen is, on
 # the 45.
 
 # %%
 info = weights_info(nuclei.NAME)
 print(info["command"], "·", info["data"])
+print("AP on val after so many epochs:", info["validation_ap_by_epochs"])
 print(f"{'':26}" + "".join(f"{name:>8}" for name in info["scores"]))
 for title, row in {"Mask R-CNN": info["scores"], **info["without_learning"]}.items():
     print(f"{title:26}" + "".join(f"{row[name]:8.3f}" for name in info["scores"]))
@@ -558,8 +559,8 @@ for title in ("recall_by_size", "validation_by_side"):
 #
 # The small ones. A cell of the map is four pixels, so a nucleus of ten is seen by two or three of them: too few for an
 # anchor to fit it, and for its outline to be right to half its area. Showing larger pictures does not help: what the
-# network has learned is nuclei of the size that they have at 512 pixels, and the others, by far the most, get worse. It
-# would have to learn at the larger size, for four times as long; and 36 pictures do not hold every kind of nucleus.
+# network has learned is nuclei of the size that they have at 512 pixels: what small ones gain, others lose. It would have
+# to learn at the larger size.
 # </details>
 #
 # The pictures themselves are not part of this course (`seglab data fetch nuclei` gets them). Here is the network on

@@ -231,15 +231,35 @@ class Training:
         yield from self._run(model, given, torch.device(device), checkpoint, None)
 
     def fit(
-        self, model: nn.Module, loss: Loss, train: Any, held_out: Any = None, *, progress: bool = True, **options: Any
+        self,
+        model: nn.Module,
+        loss: Loss,
+        train: Any,
+        held_out: Any = None,
+        *,
+        progress: bool = True,
+        on_interrupt: Literal["return", "raise"] = "return",
+        **options: Any,
     ) -> TrainingState:
         """Train to the end; arguments as in `steps`.
+
+        Parameters
+        ----------
+        model, loss, train, held_out
+            As in `steps`.
+        progress
+            Show a bar.
+        on_interrupt
+            What happens at an interruption (Ctrl-C, the stop button) after the first epoch: ``"return"`` the best
+            state so far, that of least held-out loss, or the latest complete one where nothing is held out; or
+            ``"raise"`` the KeyboardInterrupt, for a program that must not take it for the end.
+        **options
+            As in `steps`.
 
         Returns
         -------
         TrainingState
-            The last state, or with `patience` the best. When interrupted (Ctrl-C, the stop button) after the first
-            epoch, the best so far: that of least held-out loss, or the latest complete one where nothing is held out.
+            The last state, or with `patience` the best.
         """
         device, checkpoint = torch.device(options.pop("device", "cpu")), options.pop("checkpoint", None)
         collate = options.pop("collate", None) or default_collate
@@ -250,7 +270,7 @@ class Training:
                 for state in self._run(model, given, device, checkpoint, bar):
                     bar.set_postfix_str(state.describe())
         except KeyboardInterrupt:
-            if state is None or not state.history:
+            if on_interrupt == "raise" or state is None or not state.history:
                 raise
             return state.best
         assert state is not None

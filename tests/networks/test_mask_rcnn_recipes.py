@@ -177,7 +177,7 @@ def test_an_oracle_names_segments_as_objects() -> None:
     """By hand: 0 is ground and dropped, 1 covers 3 of 4 pixels of object 1, 2 has a pixel of it, 3 is object 2."""
     instances = torch.tensor([[0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 2, 2]])
     segments = torch.tensor([[0, 0, 0, 0, 0, 3], [1, 1, 1, 2, 3, 3]])
-    one = mask_rcnn_shapes.named_by_an_oracle(segments, instances, torch.tensor([3, 1, 0, 0]))
+    one = mask_rcnn_shapes.objects_by_an_oracle(segments, instances, torch.tensor([3, 1, 0, 0]))
     assert one.scores.tolist() == [3, 1, 3], "the sizes"
     assert one.classes_pred.tolist() == [3, 3, 1]
     assert one.overlaps.tolist() == pytest.approx([3 / 4, 1 / 4, 2 / 3])
@@ -194,7 +194,7 @@ def test_the_bar_for_shapes_is_as_the_record_says() -> None:
     name = next(name for name in bar if name.startswith("SLIC"))
     method = _oracle.methods_with(int(name.split()[-2]))[name]
     result = instance_benchmark(
-        mask_rcnn_shapes.named_by_an_oracle(connected_components(method(image)), instances, classes)
+        mask_rcnn_shapes.objects_by_an_oracle(connected_components(method(image)), instances, classes)
         for image, instances, classes in samples
     )
     found = {"AP": result.mean_ap, "AP50": result.at(0.5), "AP75": result.at(0.75)}
@@ -211,6 +211,7 @@ def test_the_committed_weights_find_nuclei_better_than_what_does_not_learn(segla
     scores = mask_rcnn_nuclei.evaluate(model, Nuclei("test", seglab_data))
     for name, value in info["scores"].items():
         assert scores[name] == pytest.approx(value, abs=0.01)  # float16
-    best = max(row["AP"] for row in info["without_learning"].values())
+    others = [row["AP"] for row in info["without_learning"].values()]  # the best in training is the first
     assert set(info["without_learning"]) == set(_nuclei_baseline.FOREGROUNDS)
-    assert scores["AP"] > best + 0.15
+    assert scores["AP"] > others[0] + 0.2
+    assert scores["AP"] > max(others) + 0.1

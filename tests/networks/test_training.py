@@ -295,6 +295,9 @@ def test_ctrl_c_returns_the_best_so_far():
 
     with pytest.raises(KeyboardInterrupt):
         Training().fit(nn.Linear(1, 1), at_once, data, progress=False)
+    held_out, calls[:] = iter([2.0, 1.0, 3.0]), []
+    with pytest.raises(KeyboardInterrupt):
+        Training(epochs=9).fit(nn.Linear(1, 1), interrupted, data, data, progress=False, on_interrupt="raise")
 
 
 # ------------------------------------------------------------------------------------------------------------- options

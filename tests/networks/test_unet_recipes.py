@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +13,7 @@ import torch
 from seglab.datasets import Membrane, tissue
 from seglab.features import mirror_pad
 from seglab.metrics import membrane_sweep
-from seglab.networks import UNet
+from seglab.networks import UNet, recipes
 from seglab.networks.recipes import get_recipe, unet_cells, unet_membrane
 from seglab.networks.unet import border_weights
 from seglab.networks.weights import load_weights, weights_info
@@ -75,7 +78,7 @@ def test_scores_of_one_who_knows():
     assert scores["pixel_error"] == scores["least_pixel_error"] == 0
 
 
-def test_the_threshold_is_chosen_on_training_pictures():
+def test_the_threshold_is_chosen_on_the_other_pictures():
     cells = torch.ones(40, 40, dtype=torch.int64)
     cells[:, 20:], cells[:, 19] = 2, 0
     wall, rung = (cells == 0).float(), torch.zeros(40, 40)
@@ -97,6 +100,55 @@ def test_recipes_run(tmp_path, monkeypatch):
     assert info["scores"] == scores
     assert set(info["without_border_weights"]) == set(scores)
     load_weights(unet_cells.network(), tmp_path / "unet_cells")
+
+
+def test_a_stopped_recipe_saves_no_weights(tmp_path, monkeypatch):
+    """What it has learned is in the checkpoint, and the same command goes on from there."""
+    few, whole_loss = unet_cells.pictures(range(2)), unet_cells.weighted_cross_entropy
+    calls = []
+
+    def stopped(model, batch):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole_loss(model, batch)
+
+    monkeypatch.setattr(unet_cells, "pictures", lambda seeds: few)
+    monkeypatch.setattr(unet_cells, "weighted_cross_entropy", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        unet_cells.train(tmp_path, epochs=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["unet_cells.pt"]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in Path(recipes.__file__).parent.glob("*.py")])
+def test_no_recipe_takes_an_interruption_for_the_end(name):
+    tree = ast.parse((Path(recipes.__file__).parent / f"{name}.py").read_text("utf-8"))
+    calls = [call for call in ast.walk(tree) if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(".fit")]
+    for call in calls:
+        assert "on_interrupt='raise'" in ast.unparse(call) or "**options" in ast.unparse(call)
+
+
+def test_the_membranes_record_is_the_recipes(tmp_path, monkeypatch):
+    """Two slices of each part, an epoch: the record has the keys of the committed one."""
+    one = tissue(height=512, width=512, seed=0)
+    monkeypatch.setattr(
+        unet_membrane, "Membrane", lambda split: [SimpleNamespace(image=one.image, cells=one.instances)]
+    )
+    monkeypatch.setattr(unet_membrane, "evaluate", lambda *given, **options: {"rand": 0.5})
+    monkeypatch.setattr(unet_membrane, "unsupervised", lambda others, held_out: {})
+    unet_membrane.train(tmp_path, epochs=1)
+    info = weights_info(tmp_path / "unet_membrane")
+    assert set(info) == set(weights_info("unet_membrane"))
+    assert len(info["held_out_loss"]) == 1
+    load_weights(unet_membrane.network(), tmp_path / "unet_membrane")
+
+
+def test_quarters_are_the_slice():
+    one = tissue(height=512, width=512, seed=1)
+    upper_left, upper_right, lower_left, lower_right = unet_membrane.quarters([(one.image, one.instances)])
+    for k in (0, 1):
+        rows = [torch.cat(pair, -1) for pair in ((upper_left[k], upper_right[k]), (lower_left[k], lower_right[k]))]
+        assert torch.equal(torch.cat(rows, -2), (one.image, (one.instances == 0).long())[k])
 
 
 def test_methods_that_learn_nothing():

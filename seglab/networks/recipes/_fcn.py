@@ -89,7 +89,7 @@ def train_finer_and_finer(
         channels_last: Any = {"memory_format": torch.channels_last}  # up to 1.8 times as fast on a CPU
         model = model.to(**channels_last)
         file = out / f"{name}_{stride}s.pt"
-        options: dict[str, Any] = {"augment": augment, "device": device, "checkpoint": file}
+        options: dict[str, Any] = {"augment": augment, "device": device, "checkpoint": file, "on_interrupt": "raise"}
         state = replace(training, epochs=n).fit(model, pixel_loss, train, held_out, **options)
         frozen = {key for key, p in model.named_parameters() if not p.requires_grad}
         trained: Any = state.model

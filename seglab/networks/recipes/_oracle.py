@@ -147,8 +147,8 @@ def by_two_oracles(pairs: Sequence[tuple[Tensor, Tensor]], stem: Path, n_classes
     The second names as many segments as there are classes, each another.
     """
     free, one_to_one = (partial(oracle, n_classes=n_classes) for oracle in (named_by_an_oracle, named_one_to_one))
-    files = (stem.with_name(f"{stem.name}_unsupervised{end}.json") for end in ("", "_one_to_one"))
+    of_free, of_one_to_one = (stem.with_name(f"{stem.name}_unsupervised{end}.json") for end in ("", "_one_to_one"))
     return {
-        "unsupervised, with an oracle": table(pairs, next(files), METHODS, free),
-        "unsupervised, named one to one": table(pairs, next(files), methods_with(n_classes), one_to_one),
+        "unsupervised, with an oracle": table(pairs, of_free, METHODS, free),
+        "unsupervised, named one to one": table(pairs, of_one_to_one, methods_with(n_classes), one_to_one),
     }

@@ -75,7 +75,12 @@ def _classifier(out: Path, training: Training, device: str, about: dict[str, str
         return F.cross_entropy(model(batch[0]), batch[1])
 
     state = training.fit(
-        TextureNet(seed=training.seed), loss, data, device=device, checkpoint=out / "texture_classifier.pt"
+        TextureNet(seed=training.seed),
+        loss,
+        data,
+        device=device,
+        checkpoint=out / "texture_classifier.pt",
+        on_interrupt="raise",
     )
     model: Any = state.model
     with torch.inference_mode():

@@ -146,7 +146,9 @@ def train_one(out: Path, kind: str, training: Training, samples: Sequence[Sample
     model = Hourglass(3, len(CLASSES), width=8, seed=training.seed, **KINDS[kind])
     stem = kind.replace(" ", "_").replace(",", "").replace("×", "x")
     checkpoint = out / "hourglass_shapes" / f"{stem}_{training.seed}.pt"
-    return training.fit(model, loss_of(samples), samples, device=device, checkpoint=checkpoint, progress=False)
+    return training.fit(
+        model, loss_of(samples), samples, device=device, checkpoint=checkpoint, progress=False, on_interrupt="raise"
+    )
 
 
 def _training(epochs: int | None, seed: int, precision: Precision) -> Training:

@@ -28,7 +28,7 @@ __all__ = [
     "loss",
     "make_model",
     "make_scene",
-    "named_by_an_oracle",
+    "objects_by_an_oracle",
     "to_sample",
     "train",
     "turn",
@@ -94,7 +94,7 @@ def _scores(model: Any, samples: Iterable[Sample]) -> Iterator[InstanceScores]:
         )
 
 
-def named_by_an_oracle(segments: Tensor, instances: Tensor, classes: Tensor) -> InstanceScores:
+def objects_by_an_oracle(segments: Tensor, instances: Tensor, classes: Tensor) -> InstanceScores:
     """Score segments (H, W) as if each were an object, its class that of the true object that it overlaps most.
 
     All of this is in their favor: the oracle knows the classes, it drops what overlaps the ground more than any object,
@@ -117,7 +117,7 @@ def evaluate_without_learning(learned: Sequence[Sample], held_out: Sequence[Samp
 
     def score(method: Any, samples: Sequence[Sample]) -> InstanceBenchmark:
         return instance_benchmark(
-            named_by_an_oracle(connected_components(method(image)), *truth) for image, *truth in samples
+            objects_by_an_oracle(connected_components(method(image)), *truth) for image, *truth in samples
         )
 
     out = {}
@@ -141,7 +141,9 @@ def train(
         epochs=epochs or EPOCHS, batch_size=8, lr=2e-3, schedule="cosine", seed=seed, precision=precision
     )
     checkpoint = Path(out) / f"{NAME}.pt"
-    state = training.fit(make_model(seed), loss, data, augment=turn, device=device, checkpoint=checkpoint)
+    state = training.fit(
+        make_model(seed), loss, data, augment=turn, device=device, checkpoint=checkpoint, on_interrupt="raise"
+    )
     scores = _named(evaluate(state.model.to(device), held_out))
     bar: dict[str, Any] = {"unsupervised, with an oracle": evaluate_without_learning(data[:20], held_out)}
     save_weights(

@@ -62,6 +62,7 @@ def train(
         augment=_augment,
         device=device,
         checkpoint=out / f"{name}.pt",
+        on_interrupt="raise",
     )
     scores = {key: value for key, value in state.history[-1].items() if key.startswith("held_out_loss")}
     save_weights(

@@ -75,6 +75,7 @@ def train(
             augment=partial(augment, patch=PATCH, margin=33),
             device=device,
             checkpoint=out / f"{name}.pt",
+            on_interrupt="raise",
         )
         predict = partial(membrane_probability, state.model.to(device))
         scores[name] = evaluate(predict, learned[:8], held_out)
@@ -135,14 +136,19 @@ def membrane_probability(model: Any, image: Tensor, *, turned: bool = False) -> 
 
 def evaluate(
     predict: Callable[[Tensor], Tensor],
-    learned: Pairs,
+    others: Pairs,
     held_out: Pairs,
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     thin: bool = True,
+    for_pixels: bool = False,
 ) -> dict[str, float]:
-    """Scores on held-out pictures, at the threshold that is best on those of the training, and at their own best."""
-    chosen = _best(_sweep(predict, learned, thresholds, thin))
+    """Scores on held-out pictures, at the threshold that is best on the others, and at their own best.
+
+    Best is the largest Rand score, or the least pixel error if `for_pixels`.
+    """
+    sweep = _sweep(predict, others, thresholds, thin)
+    chosen = min(sweep, key=lambda scores: scores.pixel_error) if for_pixels else _best(sweep)
     sweep = _sweep(predict, held_out, thresholds, thin)
     at = next(scores for scores in sweep if scores.threshold == chosen.threshold)
     best = {
@@ -154,16 +160,16 @@ def evaluate(
     return {name: round(float(value), 4) for name, value in {**asdict(at), **best}.items()}
 
 
-def unsupervised(learned: Pairs, held_out: Pairs) -> dict[str, dict[str, float]]:
-    """The scores of methods that learn nothing; what there is to choose is chosen on the pictures of the training."""
+def unsupervised(others: Pairs, held_out: Pairs) -> dict[str, dict[str, float]]:
+    """The scores of methods that learn nothing on the held-out pictures; what there is to choose is, on the others."""
     out: dict[str, dict[str, float]] = {}
     for around, name in ((0, "threshold of the smoothed picture"), (16, "threshold, less the mean around")):
         tried = {sigma: partial(_darkness, sigma=sigma, around=around) for sigma in (1.0, 1.5, 2.0, 3.0, 4.0)}
         levels = [k / 100 for k in range(30, 71, 2)]
-        best = max(tried, key=lambda sigma: _best(_sweep(tried[sigma], learned, levels)).rand)
-        out[name] = {"sigma": best, **evaluate(tried[best], learned, held_out, levels)}
+        best = max(tried, key=lambda sigma: _best(_sweep(tried[sigma], others, levels)).rand)
+        out[name] = {"sigma": best, **evaluate(tried[best], others, held_out, levels)}
     graphs = [Felzenszwalb(scale=k, sigma=sigma, min_size=200) for k in (30, 100, 300) for sigma in (1.0, 2.0, 3.0)]
-    graph = max(graphs, key=lambda method: _of_segments(method, learned).rand)
+    graph = max(graphs, key=lambda method: _of_segments(method, others).rand)
     scores = asdict(_of_segments(graph, held_out))
     name = f"Felzenszwalb, scale {graph.scale:g}, sigma {graph.sigma:g}"
     out[name] = {key: round(value, 4) for key, value in scores.items() if value is not None}

@@ -32,6 +32,7 @@ from seglab.networks.weights import save_weights
 __all__ = ["network", "quarters", "train"]
 
 EPOCHS = 40
+THRESHOLDS = (0.01, 0.02, 0.03, *(k / 20 for k in range(1, 20)))
 PATIENCE = 10  # epochs without a smaller loss on the slices to choose by
 PATCH = 192
 
@@ -70,11 +71,12 @@ def train(
         augment=partial(augment, patch=PATCH, margin=64),
         device=device,
         checkpoint=out / "unet_membrane.pt",
+        on_interrupt="raise",
     )
     model = state.model.to(device).half().float()  # as it is saved: without thinning, a pixel can join two cells
     predict = partial(membrane_probability, model)
     by_views = partial(predict, turned=True)
-    pairs = slices["val"], slices["test"]
+    pairs = slices["val"], slices["test"], THRESHOLDS
     scores = evaluate(predict, *pairs)
     save_weights(
         model,
@@ -89,10 +91,11 @@ def train(
         loss=[round(record["loss"], 4) for record in state.history],
         held_out_loss=[round(record["held_out_loss"], 4) for record in state.history],
         scores=scores,
-        scores_threshold_of_training=evaluate(predict, slices["train"][::5], slices["test"]),
+        scores_threshold_of_training=evaluate(predict, slices["train"][::5], *pairs[1:]),
+        scores_for_pixels=evaluate(predict, *pairs, for_pixels=True),
         scores_unthinned=evaluate(predict, *pairs, thin=False),
         scores_by_eight_views=evaluate(by_views, *pairs),
         scores_by_eight_views_unthinned=evaluate(by_views, *pairs, thin=False),
-        unsupervised=unsupervised(*pairs),
+        unsupervised=unsupervised(*pairs[:2]),
     )
     return scores
