@@ -468,7 +468,7 @@ published = {"ENet, 0.4 million": 0.513, "ESPNet, 0.4 million": 0.556, "FC-Dense
              "FC-DenseNet103, 9.4 million": 0.669, "SegNet on VGG, 29.5 million": 0.464,
              "FCN-8s on VGG, 135 million": 0.570}
 if street:
-    ours = f"FCN-4s on SqueezeNet, {street['n_weights'] / 1e6:.1f} million weights trained"
+    ours = f"FCN-4s on SqueezeNet, {street['n_weights'] / 1e6:.1f} million trained"
     oracles = street["unsupervised at half size, with an oracle"]
     for name, iou in {**oracles, ours: street["scores"]["mean IoU"], **published}.items():
         print(f"{name:48} {iou:.3f}")

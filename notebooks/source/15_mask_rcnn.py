@@ -531,7 +531,7 @@ axes[0].legend();
 # %%
 info = weights_info(nuclei.NAME)
 print(info["command"], "·", info["data"])
-print("AP on val after so many epochs:", info["validation_ap_by_epochs"])
+print("AP on val by epochs:", ", ".join(f"{n}: {ap:.2f}" for n, ap in info["validation_ap_by_epochs"].items()))
 print(f"{'':26}" + "".join(f"{name:>8}" for name in info["scores"]))
 for title, row in {"Mask R-CNN": info["scores"], **info["without_learning"]}.items():
     print(f"{title:26}" + "".join(f"{row[name]:8.3f}" for name in info["scores"]))

@@ -138,7 +138,8 @@ def test_the_membranes_record_is_the_recipes(tmp_path, monkeypatch):
     monkeypatch.setattr(unet_membrane, "unsupervised", lambda others, held_out: {})
     unet_membrane.train(tmp_path, epochs=1)
     info = weights_info(tmp_path / "unet_membrane")
-    assert set(info) == set(weights_info("unet_membrane"))
+    assert set(weights_info("unet_membrane")) - set(info) == {"validation of what could be missing"}  # made once
+    assert set(info) < set(weights_info("unet_membrane"))
     assert len(info["held_out_loss"]) == 1
     load_weights(unet_membrane.network(), tmp_path / "unet_membrane")
 
