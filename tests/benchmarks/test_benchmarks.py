@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from . import harness, report
+from .bench_gpu import ON_A_GPU, GpuRow
 from .harness import TINY, Row, picture, rows
 
 ROWS = rows()
@@ -22,6 +23,16 @@ def test_row_runs_and_agrees(title: str) -> None:
     assert said
     assert "\n" not in said
     assert row.sizes
+
+
+@pytest.mark.parametrize("kind", ON_A_GPU)
+def test_rows_for_a_gpu_run_without_one(kind: type[GpuRow], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "device", "cpu")
+    row = kind()
+    data = row.prepare(picture(TINY))
+    assert "within 0 " in row.agree(row.ours(data), row.theirs(data))
+    with pytest.raises(AssertionError):
+        row.agree(row.ours(data), 2 * row.theirs(data) + 1)
 
 
 def test_picture_is_an_eight_bit_photograph() -> None:
