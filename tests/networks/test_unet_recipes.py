@@ -144,6 +144,28 @@ def test_the_membranes_record_is_the_recipes(tmp_path, monkeypatch):
     load_weights(unet_membrane.network(), tmp_path / "unet_membrane")
 
 
+def test_each_slice_is_predicted_once(monkeypatch):
+    """Once as it is, and those to choose by and to score once more by eight views; scores are those of `evaluate`."""
+    slices = {
+        split: [(one.image, one.instances)]
+        for split, one in zip(
+            ("train", "val", "test"), (tissue(height=64, width=64, seed=k) for k in range(3)), strict=True
+        )
+    }
+    views = []
+
+    def darkness(model, image, turned):
+        views.append(turned)
+        return 1 - image[0]
+
+    monkeypatch.setattr(unet_membrane, "membrane_probability", darkness)
+    monkeypatch.setattr(unet_membrane, "unsupervised", lambda others, held_out: {})
+    found = unet_membrane._every_score(None, slices)
+    assert sorted(views) == [False] * 3 + [True] * 2
+    chosen = slices["val"], slices["test"], unet_membrane.THRESHOLDS
+    assert found["scores_unthinned"] == unet_cells.evaluate(lambda image: 1 - image[0], *chosen, thin=False)
+
+
 def test_quarters_are_the_slice():
     one = tissue(height=512, width=512, seed=1)
     upper_left, upper_right, lower_left, lower_right = unet_membrane.quarters([(one.image, one.instances)])
