@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seglab.kernels.devices import exact_convolutions
 from seglab.labels import most_votes
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 Start = Literal["xavier", "torch"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 _LARGE = 4096  # pixels, from which on blocks pay
 EPS = 1e-5  # in batch normalization, as in torch
 
@@ -180,21 +181,28 @@ def batch_norm(x: Tensor, gain: Tensor | None = None, shift: Tensor | None = Non
     >>> batch_norm(torch.tensor([[[[1.0, 3.0]]]])).round(decimals=3).tolist()
     [[[[-1.0, 1.0]]]]
     """
-    b, c, height, width = x.shape
     scale, offset = (None if p is None else p.flatten() for p in (gain, shift))
-    if height * width == 1:
+    if x[0, 0].numel() == 1:
         zero = x - x.detach()
         return zero if shift is None else zero + shift[..., None, None]
-    flat = x.reshape(1, b * c, height, width)
-    return F.batch_norm(flat, None, None, scale, offset, training=True, eps=EPS).reshape(x.shape)
+    y = F.batch_norm(_as_one(x), None, None, scale, offset, training=True, eps=EPS)
+    return _apart(y, len(x))
 
 
 def _convolve(x: Tensor, layer: Layer) -> Tensor:
-    b, _, height, width = x.shape
     weight = layer.weight.flatten(0, 1).to(x.dtype)  # (B · C_out, C_in, k, k)
-    x = x.reshape(1, -1, height, width)
-    y = F.conv2d(x, weight, layer.bias.flatten().to(x.dtype), padding=weight.shape[-1] // 2, groups=b)
-    return y.reshape(b, -1, height, width)
+    bias = layer.bias.flatten().to(x.dtype)
+    y = F.conv2d(_as_one(x), weight, bias, padding=weight.shape[-1] // 2, groups=len(x))
+    return _apart(y, len(x))
+
+
+def _as_one(x: Tensor) -> Tensor:
+    """B pictures as the channels of one; a single one stays as it is, with its order in memory."""
+    return x if len(x) == 1 else x.reshape(1, -1, *x.shape[2:])
+
+
+def _apart(x: Tensor, b: int) -> Tensor:
+    return x if b == 1 else x.reshape(b, -1, *x.shape[2:])
 
 
 def features(images: Tensor, network: Network) -> Tensor:
@@ -259,8 +267,12 @@ def cluster_loss(y: Tensor, targets: Tensor) -> Tensor:
 
     A target of −1 does not count.
     """
-    each = F.cross_entropy(y, targets, ignore_index=-1, reduction="none").flatten(1)
-    return each.sum(1) / (targets >= 0).flatten(1).sum(1).clamp(min=1)
+    rows = y.movedim(1, -1)
+    if rows.is_contiguous():  # a softmax within rows is the quicker one, on a GPU
+        each = F.cross_entropy(rows.flatten(0, -2), targets.flatten(), ignore_index=-1, reduction="none")
+    else:
+        each = F.cross_entropy(y, targets, ignore_index=-1, reduction="none")
+    return each.reshape(len(y), -1).sum(1) / (targets >= 0).flatten(1).sum(1).clamp(min=1)
 
 
 def targets(labels: Tensor, problem: Problem, max_labels: int) -> Tensor:
@@ -281,7 +293,7 @@ def losses(y: Tensor, labels: Tensor, problem: Problem, aims: Aims) -> Tensor:
 def learn(problem: Problem, network: Network, aims: Aims, precision: Precision = "float32") -> Learned:
     """Look at the pictures once: losses, labels and gradients; by whichever of the two ways below is quicker."""
     n = problem.images[0, 0].numel()
-    on_cpu = problem.images.device.type == "cpu" and problem.images.dtype == torch.float32 and precision == "float32"
+    on_cpu = problem.images.device.type == "cpu" and problem.images.dtype == torch.float32 and precision != "bfloat16"
     if on_cpu and n >= _LARGE and aims.normalize and not aims.continuity and len(network) > 1:
         return learn_by_blocks(problem, network, aims)
     return learn_plainly(problem, network, aims, precision)
@@ -315,10 +327,13 @@ def _weighed(labels: Tensor, problem: Problem, aims: Aims, max_labels: int) -> t
 
 def learn_plainly(problem: Problem, network: Network, aims: Aims, precision: Precision = "float32") -> Learned:
     """`learn` by torch's own layers and autograd."""
-    with torch.enable_grad():
+    images, rounded = problem.images, precision == "tf32"
+    if images.is_cuda and rounded and len(images) == 1:
+        images = images.contiguous(memory_format=torch.channels_last)  # which the units for such products read
+    with torch.enable_grad(), exact_convolutions(images.device, unless=rounded):
         leaves = each(network, lambda p: p.detach().requires_grad_())
-        with torch.autocast(problem.images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            y = respond(problem.images, leaves, normalize=aims.normalize)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            y = respond(images, leaves, normalize=aims.normalize)
         y = y.float() if precision == "bfloat16" else y
         labels = y.detach().argmax(1)
         loss = losses(y, labels, problem, aims)
@@ -350,7 +365,17 @@ def descend(
 
     ``gradients`` are those of all tensors of the network, in order.
     """
-    old, speeds = tensors_of(network), tensors_of(velocity)
-    speeds = [momentum * v if g is None else momentum * v + g for v, g in zip(speeds, gradients, strict=True)]
-    new = [p - lr * v for p, v in zip(old, speeds, strict=True)]
-    return rebuilt(network, new), rebuilt(network, speeds)
+    tensors = tensors_of(network)
+    slopes = [torch.zeros_like(p) if g is None else g for p, g in zip(tensors, gradients, strict=True)]
+    old, speed, slope = (
+        torch.cat([x.flatten(1) for x in of], 1) for of in (tensors, tensors_of(velocity), slopes)
+    )  # (B, all weights): a few operations, not a few for each tensor
+    speed = momentum * speed + slope
+    return _like(network, old - lr * speed), _like(network, speed)
+
+
+def _like(network: Network, flat: Tensor) -> Network:
+    """A network of the same make from all of its weights in order (B, …)."""
+    tensors = tensors_of(network)
+    parts = flat.split([p[0].numel() for p in tensors], 1)
+    return rebuilt(network, [part.reshape(p.shape) for part, p in zip(parts, tensors, strict=True)])

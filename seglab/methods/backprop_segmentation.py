@@ -46,6 +46,7 @@ from seglab.kernels.backprop_segmentation import (
     targets,
     vote,
 )
+from seglab.kernels.devices import exact_convolutions
 from seglab.labels import as_labels, mean_color
 from seglab.methods.slic import SLIC
 from seglab.networks.clustering import cluster_network
@@ -82,7 +83,7 @@ class BackpropSegmentationState(State):
     @property
     def responses(self) -> Tensor:
         """(q, H, W): the normalized responses y' of the network as it is now; computed whenever somebody asks."""
-        with torch.no_grad():
+        with torch.no_grad(), exact_convolutions(self.problem.images.device):
             return respond(self.problem.images, self.network, normalize=self.normalize)[0]
 
     @cached_property
@@ -158,7 +159,9 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
     scribble_weight
         The weight of the cross-entropy with the scribbles.
     precision
-        ``"bfloat16"``: let convolutions compute in half the bits, faster where the machine has them; labels change.
+        ``"tf32"``: let convolutions on a GPU round what they multiply to ten bits, in an order of its own that need not
+        be the same twice: a step takes a quarter of the time. Elsewhere this is ``"float32"``. ``"bfloat16"``: let them
+        compute in half the bits, faster where a CPU has them. Labels change with either.
     seed
         Of the weights.
     scribbles
@@ -170,7 +173,8 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
     Labels need not be connected: `seglab.labels.connected_components` makes segments of them, as in the paper.
 
     A step takes about 6 · 9 M p² operations a pixel, and about 4 (5 M p + 3 q) bytes. The loss may rise: with each
-    step the targets change.
+    step the targets change. Steps amplify rounding: the first are the same on a CPU and a GPU, and after dozens labels
+    differ about as those of two seeds do.
 
     Examples
     --------

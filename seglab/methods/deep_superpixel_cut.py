@@ -23,7 +23,6 @@ whole. L1 is divided by the number of pixels, L2 by the sum of weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -33,6 +32,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seglab.image import to_color_space
+from seglab.kernels.devices import exact_convolutions
 from seglab.kernels.superpixel_cut import (
     Membership,
     affinity,
@@ -286,7 +286,7 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
     def init(self, image: Tensor) -> DeepSuperpixelCutState:
         """Superpixels, their graph, and the encoder before its first step."""
         rgb = to_color_space(image, "rgb")
-        with torch.no_grad(), _exact(image.device):
+        with torch.no_grad(), exact_convolutions(image.device):
             model = _superae().to(image.device)
             superpixels = self._superpixels(smoothed(model, rgb) if self.smooth else image)
             graph = self._graph(model, rgb, superpixels)
@@ -307,7 +307,7 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
     def step(self, image: Tensor, state: DeepSuperpixelCutState) -> DeepSuperpixelCutState:
         """Follow the gradient of α L1 + β L2 once; stay where there are few clusters already."""
         weights = tuple(w.detach().requires_grad_() for w in state.weights)
-        with torch.enable_grad(), _exact(image.device):
+        with torch.enable_grad(), exact_convolutions(image.device):
             found = losses(self, state, weights)
             total = self.alpha * found.agreement + self.beta * found.cut
             gradients = torch.autograd.grad(total, weights)
@@ -386,13 +386,3 @@ def _superae() -> SuperAE:
     """SuperAE with its trained weights."""
     with torch.random.fork_rng(devices=[]):
         return load_weights(SuperAE(width=_WIDTH), "superae")
-
-
-@contextmanager
-def _exact(device: torch.device) -> Any:
-    """Convolve on a GPU as on a CPU: in full float32, by algorithms that always give the same."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        yield

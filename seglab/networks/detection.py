@@ -470,10 +470,10 @@ def _channels_last(x: Tensor) -> np.ndarray:
 def _bins(start: Tensor, end: Tensor, size: int, n: int, stride: float) -> Tensor:
     """(R, size, n): which of n cells along a side are in each of a box's bins."""
     first = (start / stride).round()
-    length = ((end / stride).round() - first).clamp(min=1)
+    length = ((end / stride).round() - first).clamp(min=1).long()
     step = torch.arange(size, device=start.device)
-    low = first[:, None] + (length[:, None] * step / size).floor()
-    high = first[:, None] + (length[:, None] * (step + 1) / size).ceil()
+    low = first[:, None] + length[:, None] * step // size  # in integers: a GPU rounds quotients its own way
+    high = first[:, None] - (-length[:, None] * (step + 1) // size)
     cell = torch.arange(n, device=start.device)
     return (cell >= low[..., None]) & (cell < high[..., None])
 

@@ -476,6 +476,32 @@ def test_half_the_bits_give_much_the_same() -> None:
     assert float(half.state.objective) == pytest.approx(float(full.state.objective), rel=0.05)
 
 
+def test_the_order_in_memory_changes_nothing() -> None:
+    segments = SLIC(n_segments=60).segment(noisy()).labels[None]
+    network = draw_network(3, 2, 12, 9, affine=True)
+    rows = Problem(noisy()[None].contiguous(memory_format=torch.channels_last), segments, 60)
+    assert respond(rows.images, network).movedim(1, -1).is_contiguous()
+    ours, theirs = (learn_plainly(p, network, Aims()) for p in (rows, Problem(noisy()[None], segments, 60)))
+    assert torch.equal(ours.labels, theirs.labels)
+    torch.testing.assert_close(ours.losses, theirs.losses)
+    torch.testing.assert_close(ours.gradients, theirs.gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_ten_bits_are_for_a_gpu() -> None:
+    image = noisy()
+    results = [BackpropSegmentation(**SMALL, max_iter=4, precision=p).segment(image) for p in ("float32", "tf32")]
+    assert torch.equal(results[0].labels, results[1].labels)
+
+
+@pytest.mark.gpu
+def test_ten_bits_give_much_the_same() -> None:
+    problem = Problem(noisy()[None].cuda(), SLIC(n_segments=60).segment(noisy()).labels[None].cuda(), 60)
+    network = each(draw_network(3, 2, 12, 9), lambda p: p.cuda())
+    exact, rounded = (learn(problem, network, Aims(), precision) for precision in ("float32", "tf32"))
+    torch.testing.assert_close(rounded.losses, exact.losses, atol=0, rtol=1e-2)
+    assert (rounded.labels == exact.labels).double().mean() > 0.97
+
+
 @pytest.mark.gpu
 def test_learns_the_same_on_a_gpu() -> None:
     problem = Problem(noisy()[None], SLIC(n_segments=60).segment(noisy()).labels[None], 60)
