@@ -138,15 +138,17 @@ def test_measured_rows_are_complete_and_say_how_they_were_made() -> None:
     assert Table.from_json(table.to_json()) == table
 
 
-def test_the_sample_of_backpropagation_says_that_it_is_one() -> None:
+def test_backpropagations_rows_say_of_how_many_pictures_they_are() -> None:
     text = resources.files("seglab.benchmark").joinpath("backprop_segmentation.json").read_text("utf-8")
     table = Table.from_json(text)
-    (n,) = {row.n_pictures for row in table.rows}
-    assert n is not None
-    assert n < 200
-    assert f"({n} of 200)" in table.notes[0]
-    assert sum(row.name.startswith("backpropagation") for row in table.rows) > 1
+    assert "all 200, or every 10th (20 of 200)" in table.notes[0]
+    assert {row.n_pictures for row in table.rows} == {20, 200}
     for row in table.rows:
-        assert row.source.startswith("seglab benchmark --every ")
-        assert {"covering", "rand", "information", "ap50", "ap70"} <= set(row.cells)
+        assert row.source.startswith("seglab benchmark ")
+        assert ("--every 10 " in row.source) == (row.n_pictures == 20)
+        assert {"covering", "rand", "information", "ap50", "ap70", "segment_f"} <= set(row.cells)
         assert all(cell.ods is not None for cell in row.cells.values())
+    names = [(row.name, row.n_pictures) for row in table.rows]
+    assert len(set(names)) == len(names)
+    assert {(f"backpropagation, M = {m}", 20) for m in range(1, 6)} <= set(names)
+    assert {(f"backpropagation, M = {m}", 200) for m in range(1, 4)} <= set(names)
