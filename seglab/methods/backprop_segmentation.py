@@ -304,8 +304,8 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
     def segment_many(self, images: Iterable[Any], *, device: torch.device | str | None = None) -> list[Tensor]:
         """Segment pictures of one size side by side, each with a network of its own.
 
-        It pays for pictures too small to keep a GPU busy: on an H200 a step of eight of 81×121 took 2.7 times as long as
-        that of one (in TF32, 1.5), of 321×481 5.6 times (7.8).
+        It pays for pictures too small to keep a GPU busy: on an H200 a step of eight of 81×121 took 2.7 times as long
+        as that of one (in TF32, 1.5), of 321×481 5.6 times (7.8).
 
         Parameters
         ----------

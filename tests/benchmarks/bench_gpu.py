@@ -139,8 +139,8 @@ class GpuMaskRCNN(GpuRow):
 class _StepRow(GpuRow):
     """Label, vote, gradients, update; and nothing but the convolutions of it, there and back, on the same device.
 
-    On an H200 ten steps took 147 ms and their convolutions 120 in float32, by algorithms that give the same twice (about
-    half by others); in TF32 37 and 10: there the GPU waits for what it is to do next, and normalizations take the rest.
+    On an H200 ten steps took 147 ms and their convolutions 120 in float32, by algorithms that give the same twice (63
+    by others); in TF32 37 and 10: there the GPU waits for what it is to do next, and normalizations take the rest.
     """
 
     compared = False
