@@ -26,7 +26,7 @@ from torch import Tensor
 from seglab import __version__
 from seglab.benchmark.scores import pooled, score
 from seglab.datasets import BSDS500
-from seglab.labels import segment_means
+from seglab.labels import absorb_small, connected_components, segment_means
 from seglab.methods import SLIC, DeepSuperpixelCut, Felzenszwalb, MeanShift
 from seglab.methods.deep_superpixel_cut import affinity
 from seglab.methods.normalized_cuts import normalized_cut
@@ -41,7 +41,7 @@ Row = Callable[[Tensor], Sequence[Tensor]]  # from a picture to its label maps, 
 BASE = DeepSuperpixelCut(
     superpixels="mean_shift", beta=5.0, lr=0.03, stride=4, max_iter=64, min_clusters=3, connected=True, min_size=1000
 )
-CHOSEN = BASE  # what the tables are made with
+CHOSEN = dataclasses.replace(BASE, min_size=4000)  # what the tables are made with
 # What ODS and OIS choose among: so few clusters are left, and small parts are absorbed up to half or twice `min_size`.
 CLUSTERS = (16, 12, 9, 7, 6, 5, 4, 3)
 CHOICES: dict[str, dict[str, Any]] = {
@@ -61,8 +61,11 @@ CHOICES: dict[str, dict[str, Any]] = {
     "no L1": {"alpha": 0.0},
     "β = 15": {"beta": 15.0},
     "K = 64": {"n_clusters": 64},
+    "min_size = 4000": {"min_size": 4000},
+    "normalized cut, β = 5 / K": {"cut": "normalized", "beta": 5 / 32},
 }
 NUMBERS = (2, 4, 6, 8, 12, 16, 24, 32)  # of clusters or segments
+SIGMA = {True: 0.5, False: 0.5}  # of normalized cuts, on deep features or colors; chosen on the validation split
 COARSE: dict[str, list[Segmenter[Any]]] = {
     "SLIC": [SLIC(n_segments=n) for n in (2, 4, 6, 8, 12, 16, 32, 64)],
     "EGB": [
@@ -75,8 +78,7 @@ FINE: dict[str, Any] = {"SLIC": "slic", "EGB": "felzenszwalb", "MS": "mean_shift
 
 def deep_cut(method: DeepSuperpixelCut) -> Row:
     """The label maps as soon as no more clusters are left than `CLUSTERS` says, or at the end; two of each."""
-    sizes = sorted({method.min_size // 2, 2 * method.min_size})
-    methods = [dataclasses.replace(method, min_size=size) for size in sizes]
+    methods = [dataclasses.replace(method, min_size=size) for size in _sizes(method)]
 
     def row(image: Tensor) -> list[Tensor]:
         states = list(method.steps(image))
@@ -88,30 +90,42 @@ def deep_cut(method: DeepSuperpixelCut) -> Row:
     return row
 
 
+def _sizes(method: DeepSuperpixelCut) -> list[int]:
+    """Up to which size small parts are absorbed, for the two maps of each number of clusters."""
+    return sorted({method.min_size // 2, 2 * method.min_size})
+
+
 def coarse(methods: Iterable[Segmenter[Any]], weights: str | None = None) -> Row:
     """A method by itself at each setting, on the picture, or on what an autoencoder of these weights makes of it."""
 
     def row(image: Tensor) -> list[Tensor]:
         if weights is not None:
-            image = smoothed(load_weights(SuperAE(), weights), image)
+            image = smoothed(load_weights(SuperAE(), weights).to(image.device), image)
         return [method.segment(image).labels for method in methods]
 
     return row
 
 
 def clustered(by: str, deep: bool) -> Row:
-    """The same superpixels, clustered by k-means or normalized cuts on their colors or deep features."""
+    """The same superpixels, clustered by k-means or normalized cuts on their colors or deep features.
+
+    What becomes of clusters is as with `deep_cut`: connected parts, the small ones absorbed by what is most alike.
+    """
 
     def row(image: Tensor) -> list[Tensor]:
-        model = load_weights(SuperAE(), "superae")
+        model = load_weights(SuperAE(), "superae").to(image.device)
         superpixels = CHOSEN.init(image).superpixels
         values = segment_means(superpixels, deep_features(model, image) if deep else image)
         numbers = [min(n, len(values)) for n in NUMBERS]
         if by == "k-means":
-            found = [KMeans(n, n_init=4, random_state=0).fit_predict(values.numpy()) for n in numbers]
-            return [torch.from_numpy(labels).long()[superpixels] for labels in found]
-        w = affinity(values, CHOSEN.sigma)
-        return [normalized_cut(w, n)[superpixels] for n in numbers]
+            found = [KMeans(n, n_init=4, random_state=0).fit_predict(values.cpu().numpy()) for n in numbers]
+            clusters = [torch.from_numpy(labels).long().to(superpixels.device) for labels in found]
+        else:
+            w = affinity(values, SIGMA[deep])
+            clusters = [normalized_cut(w, n) for n in numbers]
+        parts = [connected_components(labels[superpixels]) for labels in clusters]
+        features = values.T[:, superpixels]
+        return [absorb_small(part, features, size) for part in parts for size in _sizes(CHOSEN)]
 
     return row
 
@@ -164,11 +178,13 @@ PUBLISHED: dict[str, tuple[float, ...]] = {  # of SC, PRI, VI each ODS and OIS; 
 }
 
 
-def measure(row: Row, pictures: BSDS500) -> dict[str, Any]:
+def measure(row: Row, pictures: BSDS500, device: str = "cpu") -> dict[str, Any]:
     """Score a row's label maps on pictures, as Berkeley's benchmark does: ODS, OIS, and each setting by itself."""
     began, scores = time.process_time(), []
     for picture in pictures:
-        scores.append([score(picture.segmentations, labels, measures=("region",)) for labels in row(picture.image)])
+        scores.append(
+            [score(picture.segmentations, labels, measures=("region",)) for labels in row(picture.image.to(device))]
+        )
     result = region_benchmark(region for each in scores if (region := pooled(each).region) is not None)
     found: dict[str, Any] = {
         name: [round(float(x), 4) for x in (measured.ods, measured.ois)]
@@ -201,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--every", type=int, help="each so many pictures (choices: 4, tables: 10)")
     parser.add_argument("--out", type=Path, default=Path("deep_superpixels.json"))
     parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--device", default="cpu")
     given = parser.parse_args(arguments)
     choices = given.study == "choices"
     every = given.every or (4 if choices else 10)
@@ -215,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study["pictures"] = list(pictures.ids)
     for name, row in rows.items():
         if given.only in name and name not in study["rows"]:
-            study["rows"][name] = measure(row, pictures)
+            study["rows"][name] = measure(row, pictures, given.device)
             given.out.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(name, study["rows"][name], flush=True)
 

@@ -145,7 +145,7 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
     continuity_weight
         The weight of the responses' mean absolute difference, where continuity is ``"differences"``.
     normalize
-        Normalize the responses. Without it, labels are lost until one is left.
+        Normalize the responses. Without it, labels are lost until one or two are left.
     affine
         Let batch normalizations learn a gain and a shift, as the published code does.
     start
@@ -253,7 +253,7 @@ class BackpropSegmentation(Segmenter[BackpropSegmentationState], name="backprop_
 
     @classmethod
     def published_code(cls, **changes: Any) -> BackpropSegmentation:
-        """The settings of its program: twice the steps, torch's start, learned gains, at least four labels, squares."""
+        """The settings of its program: torch's start, learned gains, squares; 1000 steps or three labels."""
         given: dict[str, Any] = {"max_iter": 1000, "start": "torch", "affine": True, "min_labels": 3}
         return cls(**given | {"compactness": 100.0} | changes)
 

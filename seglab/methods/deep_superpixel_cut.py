@@ -194,8 +194,8 @@ class DeepSuperpixelCut(Segmenter[DeepSuperpixelCutState], name="deep_superpixel
     n_clusters
         K, the clusters that there may be. Far fewer are left at the end.
     alpha, beta
-        The weights of L1 and L2. With α = 0 nothing but the cut counts, and clusters vanish fast; with β = 0 there is
-        no graph, and similar superpixels far apart need not meet.
+        The weights of L1 and L2. With α = 0 nothing but the cut counts, which is least where there is one cluster; with
+        β = 0 there is no graph, and similar superpixels far apart need not meet.
     max_iter
         Steps of the optimizer. More leave fewer clusters.
     min_clusters

@@ -11,6 +11,7 @@ import torch
 
 from seglab.benchmark import deep_superpixels as study
 from seglab.datasets import shapes
+from seglab.labels import connected_components, majority_vote
 from seglab.methods import DeepSuperpixelCut
 
 
@@ -50,10 +51,17 @@ def test_label_maps_are_those_when_so_few_clusters_are_left(monkeypatch):
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("by", ["k-means", "NCut"])
 def test_superpixels_are_clustered_to_each_number(by, deep, monkeypatch):
+    image = shapes(height=60, width=72).image
     monkeypatch.setattr(study, "NUMBERS", (2, 3))
-    maps = study.clustered(by, deep)(shapes(height=60, width=72).image)
-    assert [len(labels.unique()) for labels in maps] == [2, 3]
-    assert all(labels.shape == (60, 72) for labels in maps)
+    monkeypatch.setattr(study, "CHOSEN", dataclasses.replace(study.CHOSEN, min_size=100))
+    maps = study.clustered(by, deep)(image)
+    superpixels = connected_components(study.CHOSEN.init(image).superpixels)
+    sizes = [labels.flatten().bincount().min() for labels in maps]
+    assert all(size >= least for size, least in zip(sizes, (50, 200, 50, 200), strict=True))
+    monkeypatch.setattr(study, "CHOSEN", dataclasses.replace(study.CHOSEN, min_size=0))
+    for labels in study.clustered(by, deep)(image):
+        assert torch.equal(labels, connected_components(labels))  # as they are, but for clusters that lie apart
+        assert torch.equal(majority_vote(labels, superpixels), labels)
 
 
 def test_scores_are_those_of_the_best_setting():
@@ -71,7 +79,7 @@ def test_scores_are_those_of_the_best_setting():
 def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     done = []
     monkeypatch.setattr(study, "BSDS500", FewPictures)
-    monkeypatch.setattr(study, "measure", lambda row, pictures: done.append(row) or {"SC": [0.5, 0.5]})
+    monkeypatch.setattr(study, "measure", lambda row, pictures, device: done.append(row) or {"SC": [0.5, 0.5]})
     out = tmp_path / "study.json"
     study.main(["choices", "--every", "2", "--out", str(out), "--only", "L1"])
     assert len(done) == 1
@@ -95,12 +103,27 @@ def test_every_published_row_has_one_of_ours():
 
 def test_the_committed_study_is_of_these_rows():
     committed = json.loads(resources.files("seglab.benchmark").joinpath("deep_superpixels.json").read_text("utf-8"))
-    assert any(name.startswith("val") for name in committed)
+    sizes = {"val, every 4th picture": 25, "val, all pictures": 100, "test, every 10th picture": 20}
+    sizes["test, all pictures"] = 200
     for name, part in committed.items():
         known = study.CHOICES if name.startswith("val") else study.TABLES
         assert set(part["rows"]) <= set(known)
-        assert part["pictures"]
+        assert len(part["pictures"]) == sizes.pop(name)
         for row in part["rows"].values():
             assert all(0 <= x <= 1 for x in row["SC"] + row["PRI"])
             assert row["SC"][1] >= row["SC"][0]
             assert row["VI"][1] <= row["VI"][0]
+    assert not sizes
+
+
+def test_the_committed_study_says_what_the_chapter_says():
+    committed = json.loads(resources.files("seglab.benchmark").joinpath("deep_superpixels.json").read_text("utf-8"))
+    choices = {name: row["SC"][0] for name, row in committed["val, every 4th picture"]["rows"].items()}
+    assert set(choices) == set(study.CHOICES)
+    assert min(choices, key=choices.__getitem__) == "no L1"
+    tables = committed["test, every 10th picture"]
+    assert set(tables["rows"]) == set(study.TABLES)
+    assert tables["base"] == committed["test, all pictures"]["base"] == study.CHOSEN.code()
+    rows = {name: row["SC"][0] for name, row in tables["rows"].items()}
+    assert rows["table 3: SLIC, DSC"] > rows["table 3: SLIC, IMG"] + 0.05
+    assert rows["table 5: DSC"] > rows["table 4: k-means, RGB"]

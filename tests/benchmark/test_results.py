@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from importlib import resources
 
+import numpy as np
 import pytest
+import torch
 
 from seglab.benchmark.results import measured, published_rows
 from seglab.benchmark.table import Row, Table
+from seglab.datasets import BSDS500
+from seglab.datasets.bundled import shrink
+from seglab.methods import KMeans
+from seglab.metrics import segmentation_covering
 
 RECOMPUTED, QUOTED = "Arbelaez et al., TPAMI 33(5), 2011; recomputed", "slides of Lin et al."
 
@@ -152,3 +158,14 @@ def test_backpropagations_rows_say_of_how_many_pictures_they_are() -> None:
     assert len(set(names)) == len(names)
     assert {(f"backpropagation, M = {m}", 20) for m in range(1, 6)} <= set(names)
     assert {(f"backpropagation, M = {m}", 200) for m in range(1, 4)} <= set(names)
+
+
+@pytest.mark.data
+def test_the_kept_maps_of_stripes_are_of_these_pictures(seglab_data) -> None:
+    with resources.files("seglab.benchmark").joinpath("stripes.npz").open("rb") as file:
+        kept = {name: maps.astype(np.int64) for name, maps in np.load(file).items()}
+    for name, split, which in (("zebras", "val", "253027"), ("tiger", "train", "108073")):
+        picture = shrink(BSDS500(split)[which].image, 144)
+        assert kept[name].shape == (3, *picture.shape[1:])
+        found = KMeans(n_clusters=4).segment(picture).labels
+        assert segmentation_covering(torch.from_numpy(kept[name][0]), found) > 0.99
