@@ -18,6 +18,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from seglab import labels as label_tools
@@ -145,10 +146,12 @@ def draw_on(ax: Axes, panel: Panel, *, image: Any = None, bounds: tuple | None =
 
 
 def _draw_curve(ax: Axes, panel: Curve) -> None:
-    x = array(panel.x)
-    for k, (name, y) in enumerate(panel.curves.items()):
+    x, curves = array(panel.x), {name: array(y) for name, y in panel.curves.items()}
+    for k, (name, y) in enumerate(curves.items()):
         marker = "o" if len(x) <= 12 else None
-        ax.plot(x, array(y), **_line(name, k), marker=marker, markersize=4, label=name)
+        ax.plot(x, y, **_line(name, k), marker=marker, markersize=4, label=name)
+    if all(y.dtype.kind in "iu" for y in curves.values()):
+        ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True))  # no half clusters
     _marks(ax, panel.marks)
     ax.set_xlabel(panel.x_label)
     ax.set_ylabel(panel.y_label)

@@ -309,3 +309,10 @@ def test_a_region_graph_takes_weights_and_an_axes(scene):
         plot.show_graph(graph, scene.image, weights=[1.0])
     alone = plot.show_graph(torch.zeros(24, 36, dtype=torch.int64), scene.image)
     assert len(alone.collections) == 1
+
+
+def test_counts_have_whole_ticks():
+    ax = plot.curves([1, 2, 3], {"clusters": [2, 3, 4]})
+    ax.figure.canvas.draw()
+    assert all(float(tick).is_integer() for tick in ax.get_yticks())
+    assert not all(float(tick).is_integer() for tick in plot.curves([1, 2], {"loss": [0.2, 0.9]}).get_yticks())
