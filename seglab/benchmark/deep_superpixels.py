@@ -65,7 +65,6 @@ CHOICES: dict[str, dict[str, Any]] = {
     "normalized cut, β = 5 / K": {"cut": "normalized", "beta": 5 / 32},
 }
 NUMBERS = (2, 4, 6, 8, 12, 16, 24, 32)  # of clusters or segments
-SIGMA = {True: 0.5, False: 0.5}  # of normalized cuts, on deep features or colors; chosen on the validation split
 COARSE: dict[str, list[Segmenter[Any]]] = {
     "SLIC": [SLIC(n_segments=n) for n in (2, 4, 6, 8, 12, 16, 32, 64)],
     "EGB": [
@@ -121,7 +120,7 @@ def clustered(by: str, deep: bool) -> Row:
             found = [KMeans(n, n_init=4, random_state=0).fit_predict(values.cpu().numpy()) for n in numbers]
             clusters = [torch.from_numpy(labels).long().to(superpixels.device) for labels in found]
         else:
-            w = affinity(values, SIGMA[deep])
+            w = affinity(values, CHOSEN.sigma)  # best of 0.2, 0.5 and 1 for them too, on colors and on deep features
             clusters = [normalized_cut(w, n) for n in numbers]
         parts = [connected_components(labels[superpixels]) for labels in clusters]
         features = values.T[:, superpixels]
@@ -197,8 +196,9 @@ def measure(row: Row, pictures: BSDS500, device: str = "cpu") -> dict[str, Any]:
     return found
 
 
-def _about(study: str, every: int, only: str, base: DeepSuperpixelCut) -> dict[str, str]:
+def _about(study: str, every: int, only: str, base: DeepSuperpixelCut, device: str) -> dict[str, str]:
     """How a part came about."""
+    cpu = f"{torch.get_num_threads()} thread(s) of a CPU ({platform.machine()})"
     some = f" --only {shlex.quote(only)}" if only else ""
     return {
         "command": f"python -m seglab.benchmark.deep_superpixels {study} --every {every}{some}",
@@ -206,7 +206,7 @@ def _about(study: str, every: int, only: str, base: DeepSuperpixelCut) -> dict[s
         "seglab": __version__,
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{torch.get_num_threads()} thread(s) of a CPU ({platform.machine()})",
+        "machine": cpu if device == "cpu" else torch.cuda.get_device_name(device),
     }
 
 
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--every", type=int, help="each so many pictures (choices: 4, tables: 10)")
     parser.add_argument("--out", type=Path, default=Path("deep_superpixels.json"))
     parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     given = parser.parse_args(arguments)
     choices = given.study == "choices"
     every = given.every or (4 if choices else 10)
@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {name: deep_cut(dataclasses.replace(BASE, **c)) for name, c in CHOICES.items()} if choices else TABLES
     known: dict[str, Any] = json.loads(given.out.read_text("utf-8")) if given.out.exists() else {}
     part = f"{pictures.split}, every {every}th picture" if every > 1 else f"{pictures.split}, all pictures"
-    about = _about(given.study, every, given.only, BASE if choices else CHOSEN)
+    about = _about(given.study, every, given.only, BASE if choices else CHOSEN, given.device)
     study = known.setdefault(part, {**about, "rows": {}})
     if not given.only:
         study["command"] = about["command"]
