@@ -148,10 +148,11 @@ def test_backpropagations_rows_say_of_how_many_pictures_they_are() -> None:
     text = resources.files("seglab.benchmark").joinpath("backprop_segmentation.json").read_text("utf-8")
     table = Table.from_json(text)
     assert "all 200, or every 10th (20 of 200)" in table.notes[0]
-    assert {row.n_pictures for row in table.rows} == {20, 200}
+    assert {row.n_pictures for row in table.rows} == {10, 20, 200}
     for row in table.rows:
         assert row.source.startswith("seglab benchmark ")
-        assert ("--every 10 " in row.source) == (row.n_pictures == 20)
+        assert ("--every 10 " in row.source) == (row.n_pictures in (10, 20))
+        assert ("--split val " in row.source) == (row.n_pictures == 10) == row.name.endswith(", val")
         assert {"covering", "rand", "information", "ap50", "ap70", "segment_f"} <= set(row.cells)
         assert all(cell.ods is not None for cell in row.cells.values())
     names = [(row.name, row.n_pictures) for row in table.rows]
