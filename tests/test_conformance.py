@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -210,12 +211,28 @@ def test_objective_goes_one_way_unless_the_method_says_otherwise(name):
     assert all(sign * b <= sign * a + 1e-5 * abs(a) for a, b in zip(values, values[1:], strict=False))
 
 
+def check_steps(method: Segmenter, image: torch.Tensor, device: str) -> None:
+    """Each step there is the one here from the same state: for steps that amplify rounding, on one device too."""
+    there = method.trace(image, every=1, device=device)
+    assert torch.equal(there[0].labels, method.init(image).labels)
+    assert there[-1].n_iter == len(there) - 1 == 5
+    for before, after in itertools.pairwise(there):
+        here = dataclasses.replace(method, max_iter=after.n_iter).segment(image, init=before)
+        assert here.state.n_iter == after.n_iter
+        assert (here.labels == after.labels).double().mean() > 0.999
+
+
+def test_steps_are_checked_one_by_one():
+    check_steps(small(METHODS["backprop_segmentation"]), picture(60, 80), "cpu")
+
+
 @every_method
 @pytest.mark.gpu
 def test_gives_the_same_on_a_gpu(name):
     method, image = small(METHODS[name]), picture(60, 80)
-    if name == "backprop_segmentation":  # its steps amplify rounding, on one device too: the first is the same
-        method = dataclasses.replace(method, max_iter=1)
+    if name == "backprop_segmentation":
+        check_steps(method, image, "cuda")
+        return
     on_cpu, on_gpu = method.segment(image), method.segment(image, device="cuda")
     assert on_gpu.labels.device.type == "cuda"
     assert on_gpu.state.n_iter == on_cpu.state.n_iter

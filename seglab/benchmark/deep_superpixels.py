@@ -26,7 +26,7 @@ from torch import Tensor
 from seglab import __version__
 from seglab.benchmark.scores import pooled, score
 from seglab.datasets import BSDS500
-from seglab.labels import absorb_small, connected_components, segment_means
+from seglab.labels import absorb_small, segment_means
 from seglab.methods import SLIC, DeepSuperpixelCut, Felzenszwalb, MeanShift
 from seglab.methods.deep_superpixel_cut import affinity
 from seglab.methods.normalized_cuts import normalized_cut
@@ -122,9 +122,8 @@ def clustered(by: str, deep: bool) -> Row:
         else:
             w = affinity(values, CHOSEN.sigma)  # best of 0.2, 0.5 and 1 for them too, on colors and on deep features
             clusters = [normalized_cut(w, n) for n in numbers]
-        parts = [connected_components(labels[superpixels]) for labels in clusters]
         features = values.T[:, superpixels]
-        return [absorb_small(part, features, size) for part in parts for size in _sizes(CHOSEN)]
+        return [absorb_small(labels[superpixels], features, size) for labels in clusters for size in _sizes(CHOSEN)]
 
     return row
 

@@ -267,12 +267,11 @@ def cluster_loss(y: Tensor, targets: Tensor) -> Tensor:
 
     A target of −1 does not count.
     """
-    rows = y.movedim(1, -1)
+    counted = (targets >= 0).flatten(1).sum(1).clamp(min=1)
+    b, rows = len(y), y.movedim(1, -1)
     if rows.is_contiguous():  # a softmax within rows is the quicker one, on a GPU
-        each = F.cross_entropy(rows.flatten(0, -2), targets.flatten(), ignore_index=-1, reduction="none")
-    else:
-        each = F.cross_entropy(y, targets, ignore_index=-1, reduction="none")
-    return each.reshape(len(y), -1).sum(1) / (targets >= 0).flatten(1).sum(1).clamp(min=1)
+        y, targets = rows.flatten(0, -2), targets.flatten()
+    return F.cross_entropy(y, targets, ignore_index=-1, reduction="none").reshape(b, -1).sum(1) / counted
 
 
 def targets(labels: Tensor, problem: Problem, max_labels: int) -> Tensor:
