@@ -219,8 +219,8 @@ def _of_cells(true: Tensor, pred: Tensor) -> dict[str, float]:
     n = float(table.n_pixels)
     in_cell = table.pred > 0  # pred 0: as many cells of one pixel
     alone = float(table.counts[~in_cell].sum())
-    p, t = table.counts[in_cell].double(), table.sizes_true.double()
-    s = table.sizes_pred[0, 1:].double()
+    # Counts are exact anywhere; a GPU rounds logarithms of them its own way.
+    p, t, s = (x.double().cpu() for x in (table.counts[in_cell], table.sizes_true, table.sizes_pred[0, 1:]))
     together, in_pred, in_true = (float((x**2).sum()) for x in (p, s, t))
     together, in_pred = together + alone, in_pred + alone
     of_both, of_pred = _entropy(p, n, alone), _entropy(s, n, alone)
